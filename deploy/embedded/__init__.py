@@ -1,0 +1,1 @@
+"""One machine with nothing installed: embedded PostgreSQL, in-process broker, supervisor."""

@@ -1,0 +1,1 @@
+"""The ledger: the single writer of the event store, and the balances projected from it."""
