@@ -1,0 +1,157 @@
+"""The one middleware around every service, in pure ASGI: request id, body limit, metrics, access log, last resort.
+
+It is one layer rather than five because each layer costs every request a coroutine.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextvars import ContextVar
+from os import urandom
+from time import perf_counter
+from typing import Any
+
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from libs.service.metrics import HttpMetrics
+from libs.service.problems import BodyTooLarge, Problem, problem_response
+
+logger = logging.getLogger("access")
+failures = logging.getLogger("failures")
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+BODY_BYTES_MAX = 1_048_576
+SLOW_S = 1.0
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,64}")
+
+
+class _BodyLimitReached(Exception):
+    """Ends a handler that reads more of a body than it may have; never seen outside this file."""
+
+
+class ServiceMiddleware:
+    """Wraps an application; `body_bytes_max` bounds every request body, announced or chunked."""
+
+    def __init__(self, app: ASGIApp, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+        self._app = app
+        self._body_bytes_max = body_bytes_max
+        self._metrics = HttpMetrics()
+        self._paths: dict[Any, str] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        request_id, length, chunked = _read_headers(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = REQUEST_ID.set(request_id)
+        exchange = _Exchange(receive, send, request_id, self._body_bytes_max)
+        try:
+            if length > self._body_bytes_max:
+                await exchange.answer(BodyTooLarge(self._body_bytes_max))
+            else:
+                await self._app(scope, exchange.receive if chunked else receive, exchange.send)
+                if exchange.too_large:
+                    await exchange.answer(BodyTooLarge(self._body_bytes_max))
+        except _BodyLimitReached:
+            await exchange.answer(BodyTooLarge(self._body_bytes_max))
+        except Exception:
+            # What went wrong goes to the log under the request's id; the caller learns only that id.
+            failures.exception("a request failed", extra={"request_id": request_id, **_about(scope)})
+            if exchange.status:
+                # The answer had begun: only a broken connection can still tell that it is not whole.
+                raise
+            await exchange.answer(Problem(next="Report the request_id; the log has what happened."))
+        finally:
+            seconds = perf_counter() - started
+            route = self._route(scope)
+            # A client that went away before an answer is counted as such.
+            status = exchange.status or 499
+            self._metrics.observe(scope["method"], route, status, seconds)
+            if status >= 500 or seconds >= SLOW_S or logger.isEnabledFor(logging.DEBUG):
+                _log_access(scope, route, status, seconds, request_id)
+            REQUEST_ID.reset(token)
+
+    def _route(self, scope: Scope) -> str:
+        """The template of the route that was taken. Starlette's own routes name only their endpoint."""
+        route = scope.get("route")
+        if route is not None:
+            return str(route.path)
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return "unmatched"
+        if endpoint not in self._paths:
+            paths = {known.endpoint: known.path for known in scope["app"].routes if isinstance(known, Route)}
+            self._paths[endpoint] = paths.get(endpoint, "unmatched")
+        return self._paths[endpoint]
+
+
+class _Exchange:
+    """One request's receive and send."""
+
+    __slots__ = ("_limit", "_receive", "_received", "_request_id", "_send", "status", "too_large")
+
+    def __init__(self, receive: Receive, send: Send, request_id: str, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._limit = limit
+        self._received = 0
+        self.status = 0
+        self.too_large = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > self._limit:
+            self.too_large = True
+            raise _BodyLimitReached
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.too_large:
+            # A framework's own answer to the exception above gives way to ours.
+            return
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"].append((b"x-request-id", self._request_id.encode()))
+        await self._send(message)
+
+    async def answer(self, problem: Problem) -> None:
+        """Answer with `problem`, unless an answer has begun."""
+        if self.status:
+            return
+        self.too_large = False
+        await problem_response(problem, self._request_id)({"type": "http"}, self._receive, self.send)
+
+
+def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, int, bool]:
+    """The caller's request id (or a new one), the announced length (0 if none), and whether the body is chunked."""
+    request_id = b""
+    length = 0
+    chunked = False
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value) if value.isdigit() else 0
+        elif name == b"x-request-id":
+            request_id = value
+        elif name == b"transfer-encoding":
+            chunked = True
+    if request_id and _REQUEST_ID.fullmatch(request_id):
+        return request_id.decode(), length, chunked
+    return urandom(8).hex(), length, chunked
+
+
+def _about(scope: Scope) -> dict[str, Any]:
+    return {"method": scope["method"], "path": scope["path"]}
+
+
+def _log_access(scope: Scope, route: str, status: int, seconds: float, request_id: str) -> None:
+    level = logging.WARNING if status >= 500 or seconds >= SLOW_S else logging.DEBUG
+    fields = {**_about(scope), "route": route, "status": status, "request_id": request_id}
+    logger.log(level, "request", extra={**fields, "duration_ms": round(seconds * 1000, 3)})
