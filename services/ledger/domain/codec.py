@@ -1,0 +1,134 @@
+"""Events to stored payloads and back.
+
+A payload is compact JSON with the fields in the order of the event's class. A field that has its default is left
+out, so that a field added later changes no byte of what older events encode to. `Units` are decimal strings at the
+asset's full scale, `Time` is RFC 3339 in UTC with microseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from services.ledger.domain import events as ev
+from services.ledger.domain.amounts import format_units, units_of
+
+EventT = TypeVar("EventT")
+Encode = Callable[[Any, int], Any]
+Decode = Callable[[Any], Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOT_IN_PAYLOAD = {"at"}
+
+
+def format_time(time_us: int) -> str:
+    """RFC 3339 in UTC with microseconds: `2026-01-31T09:00:00.000000Z`."""
+    moment = _EPOCH + timedelta(microseconds=time_us)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+
+
+def parse_time(text: str) -> int:
+    """Microseconds since the epoch of an RFC 3339 time with an offset; ValueError without one."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset, for example Z")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _codec_of(hint: Any) -> tuple[Encode | None, Decode | None]:
+    """The two directions for one annotation; None means that the value is stored as it is."""
+    if hint is ev.Units:
+        return format_units, units_of
+    if hint is ev.Time:
+        return (lambda value, _scale: format_time(value)), parse_time
+    if hint in (str, int, bool) or get_origin(hint) is Literal:
+        return None, None
+    if get_origin(hint) in (Union, UnionType):
+        encode, decode = _codec_of(next(arg for arg in get_args(hint) if arg is not NoneType))
+        return (
+            None if encode is None else lambda value, scale: None if value is None else encode(value, scale),
+            None if decode is None else lambda value: None if value is None else decode(value),
+        )
+    if get_origin(hint) is tuple:
+        inner_encode, inner_decode = _codec_of(get_args(hint)[0])
+        return (
+            (lambda value, _scale: list(value))
+            if inner_encode is None
+            else (lambda value, scale: [inner_encode(item, scale) for item in value]),
+            tuple if inner_decode is None else (lambda value: tuple([inner_decode(item) for item in value])),
+        )
+    if is_dataclass(hint) and isinstance(hint, type):
+        _SHAPES.setdefault(hint, _Shape(hint))
+        return _to_dict, (lambda value: _from_dict(hint, value))
+    raise TypeError(f"no codec for {hint!r}")
+
+
+class _Shape:
+    """How one class of events (or of their parts) is written and read: worked out once, when the module is loaded."""
+
+    __slots__ = ("decoders", "encoders")
+
+    def __init__(self, cls: type[Any]) -> None:
+        hints = get_type_hints(cls)
+        names = [(f.name, f.default) for f in fields(cls) if f.init and f.name not in _NOT_IN_PAYLOAD]
+        codecs = {name: _codec_of(hints[name]) for name, _ in names}
+        self.encoders = [(name, default, codecs[name][0]) for name, default in names]
+        self.decoders = {name: codecs[name][1] for name, _ in names}
+
+
+_SHAPES: dict[Any, _Shape] = {}
+
+
+def _to_dict(value: Any, scale: int) -> dict[str, Any]:
+    out = {}
+    for name, default, encode in _SHAPES[type(value)].encoders:
+        item = getattr(value, name)
+        if item is default or (item == default and default is not MISSING):
+            continue
+        out[name] = item if encode is None else encode(item, scale)
+    return out
+
+
+def _from_dict(cls: type[EventT], data: dict[str, Any]) -> EventT:
+    decoders = _SHAPES[cls].decoders
+    arguments = {}
+    for name, item in data.items():
+        decode = decoders[name]
+        arguments[name] = item if decode is None else decode(item)
+    return cls(**arguments)
+
+
+def encode(event: ev.Event, scale: int) -> bytes:
+    """The payload bytes of an event of an asset with `scale` decimals (0 for the events of `@app`)."""
+    return orjson.dumps(_to_dict(event, scale))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _leaves(cls: type[Any]) -> list[type[Any]]:
+    subclasses: list[type[Any]] = cls.__subclasses__()
+    return [cls] if not subclasses else [leaf for sub in subclasses for leaf in _leaves(sub)]
+
+
+EVENT_TYPES: dict[str, type[ev.Event]] = {
+    f"ledger.{_snake(cls.__name__)}.v1": cls for cls in _leaves(ev.AccountEvent) + _leaves(ev.AppEvent)
+}
+"""Every event type that the ledger writes, by its name on the log and on Kafka."""
+for _cls in EVENT_TYPES.values():
+    _SHAPES[_cls] = _Shape(_cls)
+TYPE_NAMES: dict[type, str] = {cls: name for name, cls in EVENT_TYPES.items()}
+
+
+def decode(type_name: str, payload: bytes, at: int) -> ev.Event:
+    """The event of a stored payload; `at` is its time, which the log keeps beside it. KeyError: unknown type."""
+    event = _from_dict(EVENT_TYPES[type_name], orjson.loads(payload))
+    event.at = at
+    return event

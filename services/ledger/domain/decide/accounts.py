@@ -1,0 +1,77 @@
+"""What is set about an account: settings, freezes, its end, the erasure of its texts."""
+
+from __future__ import annotations
+
+from services.ledger.domain import commands as cmd
+from services.ledger.domain import events as ev
+from services.ledger.domain.decide.recorder import Decision, Recorder
+from services.ledger.domain.decide.spending import require_open
+from services.ledger.domain.rejections import not_found
+
+FREEZES_MAX = 100
+
+
+def change(recorder: Recorder, command: cmd.ChangeAccount) -> Decision:
+    """Open the account if need be, and set what is given; what is already so is not recorded again."""
+    require_open(recorder.account)
+    recorder.open()
+    profile = recorder.account.profile
+    event = ev.AccountChanged()
+    if command.zone != profile.zone:
+        event.zone = command.zone
+    if command.overdraft_limit is not None and command.overdraft_limit != profile.overdraft_limit:
+        event.overdraft_limit = ev.Units(command.overdraft_limit)
+    if command.thresholds is not None and command.thresholds != profile.thresholds:
+        event.thresholds = tuple(ev.ThresholdOf(ev.Units(t.level), ev.Units(t.rearm_at)) for t in command.thresholds)
+    if event.zone is not None or event.overdraft_limit is not None or event.thresholds is not None:
+        recorder.record_main(event)
+    return Decision(200, describe(recorder))
+
+
+def describe(recorder: Recorder) -> dict[str, object]:
+    """An account's settings as the answer to whatever changed them."""
+    profile = recorder.account.profile
+    return {
+        "id": profile.user,
+        "user": profile.user,
+        "status": "closed" if profile.closed_at is not None else "frozen" if profile.frozen else "open",
+        "zone": profile.zone,
+        "overdraft": recorder.amount(profile.overdraft_limit),
+        "freezes": list(profile.frozen),
+        "thresholds": [
+            {"below": recorder.amount(t.level), "rearm_at": recorder.amount(t.rearm_at)} for t in profile.thresholds
+        ],
+    }
+
+
+def freeze(recorder: Recorder, command: cmd.Freeze) -> Decision:
+    """Add a named freeze; charges, new holds and transfers out are refused while any stands."""
+    require_open(recorder.account)
+    recorder.open()
+    if command.name not in recorder.account.profile.frozen:
+        recorder.record_main(ev.AccountFrozen(name=command.name))
+    return Decision(200, describe(recorder))
+
+
+def unfreeze(recorder: Recorder, command: cmd.Unfreeze) -> Decision:
+    """Lift one named freeze; 404 `freeze_not_found` if it does not stand."""
+    if command.name not in recorder.account.profile.frozen:
+        raise not_found("freeze")
+    recorder.record_main(ev.AccountUnfrozen(name=command.name))
+    return Decision(200, describe(recorder))
+
+
+def close(recorder: Recorder, _command: cmd.Close) -> Decision:
+    """End an account: nothing new is granted, charged or moved; open holds end as they would, refunds still arrive."""
+    require_open(recorder.account)
+    recorder.open()
+    recorder.record_main(ev.AccountClosed())
+    return Decision(200, describe(recorder))
+
+
+def erase(recorder: Recorder, _command: cmd.Erase) -> Decision:
+    """Note that the free texts were erased; balances and history stay, and still verify."""
+    if not recorder.account.version:
+        raise not_found("account")
+    recorder.record_main(ev.AccountChanged(erased=True))
+    return Decision(200, describe(recorder))

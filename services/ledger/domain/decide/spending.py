@@ -1,0 +1,252 @@
+"""Charges and holds: what takes credits. None of it takes `available` below zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.ledger.domain import commands as cmd
+from services.ledger.domain import events as ev
+from services.ledger.domain.codec import format_time
+from services.ledger.domain.decide.recorder import Decision, Recorder, returned, split
+from services.ledger.domain.postings import REVENUE, REVOKED
+from services.ledger.domain.rejections import Rejected, conflict, invalid, not_found
+from services.ledger.domain.state import Account, Hold, Lot, Slice
+
+SECOND_US = 1_000_000
+
+
+def require_open(account: Account) -> None:
+    """409 `account_closed`."""
+    if account.profile.closed_at is not None:
+        raise conflict("account_closed", "The account is closed.")
+
+
+def require_spendable(account: Account) -> None:
+    """409 `account_closed` or `account_frozen`: charges, new holds and transfers out need neither."""
+    require_open(account)
+    if account.profile.frozen:
+        raise conflict("account_frozen", "The account is frozen.", {"freezes": list(account.profile.frozen)})
+
+
+def _short(recorder: Recorder, required: int, available: int) -> Rejected:
+    account = recorder.account
+    code = "account_owes" if account.owed and required <= available + account.owed else "insufficient_credits"
+    detail = (
+        "The account must repay what it owes first."
+        if code == "account_owes"
+        else f"The operation needs {recorder.amount(required)} credits, but {recorder.amount(available)} are available."
+    )
+    extra = {
+        "required": recorder.amount(required),
+        "available": recorder.amount(available),
+        "owed": recorder.amount(account.owed),
+        "top_up_url": recorder.context.config.document.policies.top_up_url,
+    }
+    return Rejected(402, code, detail, extra)
+
+
+def charge(recorder: Recorder, command: cmd.Charge) -> Decision:
+    """Take credits now: lots in burn-down order, then the account's overdraft."""
+    account = recorder.account
+    require_spendable(account)
+    available = account.available(command.service)
+    if command.amount > available:
+        raise _short(recorder, command.amount, available)
+    slices = split(account.burn_order(command.service), command.amount)
+    charge_id = recorder.context.ids.new("charge")
+    recorder.record_main(
+        ev.CreditsCharged(
+            charge=charge_id,
+            amount=ev.Units(command.amount),
+            slices=tuple(slices),
+            overdraft=ev.Units(command.amount - sum(s.amount for s in slices)),
+            service=command.service,
+        )
+    )
+    return Decision(201, {"id": charge_id, "amount": recorder.amount(command.amount), "service": command.service})
+
+
+def _hold_lots(recorder: Recorder, command: cmd.CreateHold) -> list[Lot]:
+    account = recorder.account
+    if command.grant is None:
+        return account.burn_order(command.service)
+    lot = account.lots.get(command.grant)
+    if lot is None:
+        raise not_found("grant")
+    return [lot] if lot.free > 0 else []
+
+
+def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
+    """Pin credits for a time; holds never draw on an overdraft. `partial` takes what there is, if that is less."""
+    config = recorder.context.config
+    config.require("holds")
+    ttl_s, max_s = config.hold_seconds(command.role, command.ttl_s)
+    if command.ttl_s is not None and command.ttl_s > max_s:
+        raise invalid("ttl_s", "ttl_too_long", f"A hold of this app lasts at most {max_s} seconds.")
+    account = recorder.account
+    require_spendable(account)
+    lots = _hold_lots(recorder, command)
+    free = sum(lot.free for lot in lots)
+    scope_free = free if command.grant is not None else account.free(command.service)
+    holdable = min(free, scope_free + account.overdraft_left - account.owed)
+    amount = min(command.amount, holdable) if command.partial else command.amount
+    if amount > holdable or amount <= 0:
+        raise _short(recorder, command.amount, holdable)
+    hold_id = recorder.context.ids.new("hold")
+    expires_at = ev.Time(recorder.now + ttl_s * SECOND_US)
+    recorder.record_main(
+        ev.HoldCreated(
+            hold=hold_id,
+            amount=ev.Units(amount),
+            slices=tuple(split(lots, amount)),
+            expires_at=expires_at,
+            limit_at=ev.Time(recorder.now + max_s * SECOND_US),
+            service=command.service,
+            grant=command.grant,
+        )
+    )
+    return Decision(
+        201,
+        {
+            "id": hold_id,
+            "status": "open",
+            "amount": recorder.amount(amount),
+            "captured": recorder.amount(0),
+            "expires_at": format_time(expires_at),
+            "service": command.service,
+            "grant": command.grant,
+        },
+    )
+
+
+def _open_hold(recorder: Recorder, hold_id: str) -> Hold:
+    hold = recorder.account.holds.get(hold_id)
+    if hold is not None:
+        return hold
+    resolution = recorder.context.loaded.resolution
+    if resolution is None:
+        raise not_found("hold")
+    outcome: dict[str, Any] = {
+        "id": hold_id,
+        "status": resolution.status,
+        "captured": recorder.amount(resolution.captured),
+        "resolved_at": format_time(resolution.resolved_at),
+    }
+    raise conflict("hold_resolved", f"The hold has ended: {resolution.status}.", {"hold": outcome})
+
+
+def _first(slices: tuple[Slice, ...], amount: int) -> tuple[list[ev.SliceOf], list[ev.SliceOf]]:
+    """The slices that make up `amount`, from the front, and the rest."""
+    taken, rest = [], []
+    for s in slices:
+        part = min(s.amount, amount)
+        amount -= part
+        if part:
+            taken.append(ev.SliceOf(s.lot, ev.Units(part)))
+        if s.amount > part:
+            rest.append(ev.SliceOf(s.lot, ev.Units(s.amount - part)))
+    return taken, rest
+
+
+def _check_tolerance(recorder: Recorder, hold: Hold, amount: int) -> None:
+    percent = recorder.context.config.document.policies.capture_tolerance_percent
+    allowed = hold.terms.amount + hold.terms.amount * percent // 100 - hold.captured
+    if amount > max(allowed, hold.remaining):
+        extra = {"required": recorder.amount(amount), "capturable": recorder.amount(max(allowed, hold.remaining))}
+        raise conflict("capture_exceeds_tolerance", "The capture exceeds the hold by more than the app allows.", extra)
+
+
+def _escaped_revoke(lot: Lot, captured: int) -> int:
+    """What a revoke under the policy `debt` was waiting for in this lot, and loses to the capture."""
+    return max(0, lot.revoking - (lot.pinned - captured)) if lot.revoke_policy == "debt" else 0
+
+
+def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
+    """Charge what a hold has pinned; what exceeds it comes from free credits, then the overdraft, then is owed."""
+    hold = _open_hold(recorder, command.hold)
+    amount = hold.remaining if command.amount is None else command.amount
+    if amount <= 0:
+        raise invalid("amount", "amount_not_positive", "The hold has nothing left to capture; release it instead.")
+    _check_tolerance(recorder, hold, amount)
+    account = recorder.account
+    pinned, rest = _first(hold.slices, amount)
+    missing = amount - sum(s.amount for s in pinned)
+    excess = split(account.burn_order(hold.terms.service), missing) if missing else []
+    missing -= sum(s.amount for s in excess)
+    overdraft = min(missing, max(account.overdraft_left, 0))
+    shortfall = missing - overdraft
+    charge_id = recorder.context.ids.new("charge")
+    debt = sum(_escaped_revoke(account.lots[s.lot], s.amount) for s in pinned)
+    recorder.record_main(
+        ev.HoldCaptured(
+            hold=command.hold,
+            charge=charge_id,
+            amount=ev.Units(amount),
+            slices=tuple(pinned),
+            excess=tuple(excess),
+            overdraft=ev.Units(overdraft),
+            shortfall=ev.Units(shortfall),
+            final=command.final,
+            released=returned(account, rest) if command.final and rest else None,
+            service=hold.terms.service,
+        )
+    )
+    if shortfall:
+        recorder.record(ev.OwedRecorded(amount=ev.Units(shortfall), cause=charge_id, against=REVENUE))
+    if debt:
+        recorder.record(ev.OwedRecorded(amount=ev.Units(debt), cause=charge_id, against=REVOKED))
+    return Decision(
+        201,
+        {
+            "id": command.hold,
+            "status": "captured" if command.final else "open",
+            "charge": charge_id,
+            "amount": recorder.amount(amount),
+            "captured": recorder.amount(hold.captured + amount),
+            "shortfall": recorder.amount(shortfall),
+        },
+    )
+
+
+def extend_hold(recorder: Recorder, command: cmd.ExtendHold) -> Decision:
+    """Move a hold's end to `ttl_s` from now, never earlier than it is and never beyond its limit."""
+    hold = _open_hold(recorder, command.hold)
+    asked = min(recorder.now + command.ttl_s * SECOND_US, hold.terms.limit_at)
+    expires_at = ev.Time(max(asked, hold.expires_at))
+    recorder.record_main(ev.HoldExtended(hold=command.hold, expires_at=expires_at))
+    return Decision(
+        200,
+        {
+            "id": command.hold,
+            "status": "open",
+            "amount": recorder.amount(hold.terms.amount),
+            "captured": recorder.amount(hold.captured),
+            "expires_at": format_time(expires_at),
+        },
+    )
+
+
+def end_hold(recorder: Recorder, hold: Hold, cause: str) -> ev.HoldReleased:
+    """The release of all that a hold still pins."""
+    slices = [ev.SliceOf(s.lot, ev.Units(s.amount)) for s in hold.slices]
+    return ev.HoldReleased(
+        hold=hold.terms.id,
+        amount=ev.Units(hold.remaining),
+        released=returned(recorder.account, slices),
+        cause=cause,
+    )
+
+
+def release_hold(recorder: Recorder, command: cmd.ReleaseHold) -> Decision:
+    """Let go of what a hold pins; what was captured of it stays charged."""
+    hold = _open_hold(recorder, command.hold)
+    recorder.record_main(end_hold(recorder, hold, "released"))
+    return Decision(
+        200,
+        {
+            "id": command.hold,
+            "status": "released",
+            "released": recorder.amount(hold.remaining),
+            "captured": recorder.amount(hold.captured),
+        },
+    )
