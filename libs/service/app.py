@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from libs.service.auth import Authenticator, Principal
+from libs.service.auth import Authenticator, Principal, scope_of
 from libs.service.bodies import errors_from_pydantic
 from libs.service.clock import TestClocks
 from libs.service.clock_api import test_clock_router
@@ -78,7 +78,7 @@ def create_app(
     app.add_middleware(ServiceMiddleware, body_bytes_max=body_bytes_max)
     _add_operations(app)
     if test_clocks is not None:
-        app.include_router(test_clock_router(test_clocks, f"{settings.service}:config", principal_of))
+        app.include_router(test_clock_router(test_clocks, scope_of(settings.service, "config"), principal_of))
     for router in routers:
         app.include_router(router)
     return app

@@ -35,6 +35,11 @@ def _scopes(*verbs: str) -> frozenset[str]:
     return frozenset(f"{service}:{verb}" for service in _SERVICES for verb in verbs)
 
 
+def scope_of(service: str, verb: str) -> str:
+    """The scope of a service by its name: `scope_of("notifier", "read")` is `notify:read`."""
+    return f"{'notify' if service == 'notifier' else service}:{verb}"
+
+
 EVENTS_READ = "events:read"
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "user": _scopes("read"),
