@@ -23,7 +23,7 @@ from typing import IO
 from deploy.embedded.admin import Admin, PostgresError, checked, installation
 from deploy.embedded.child import Child, User
 from deploy.embedded.ports import LOOPBACK
-from deploy.embedded.unprivileged import private_directory, readable_copy, unprivileged_user
+from deploy.embedded.unprivileged import private_directory, readable_copy, remove_directory, unprivileged_user
 
 START_S = 30.0
 ORPHAN_S = 15.0
@@ -127,6 +127,10 @@ class PostgresServer:
         if self.child is not None:
             self.child.kill()
 
+    def destroy(self) -> None:
+        """Removes a stopped server with all of its data."""
+        destroy(self.data_dir)
+
     @property
     def admin(self) -> Admin:
         """The superuser's access."""
@@ -218,6 +222,12 @@ class PostgresServer:
         if self._output is not None or not log.exists():
             return ""
         return ":\n" + "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+
+
+def destroy(data_dir: Path) -> None:
+    """Removes all data of a server that does not run."""
+    remove_directory(data_dir / "cluster")
+    shutil.rmtree(data_dir, ignore_errors=True)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -53,6 +53,13 @@ def private_directory(user: User | None, wanted: Path) -> Path:
     return real
 
 
+def remove_directory(directory: Path) -> None:
+    """Removes a folder that ``private_directory`` made, wherever it lies."""
+    shutil.rmtree(directory.resolve(), ignore_errors=True)
+    if directory.is_symlink():
+        directory.unlink()
+
+
 def readable_copy(user: User | None, directory: Path, name: str) -> Path:
     """``directory`` itself if the user can reach it, else a copy of it under ``/var/lib/tallystick/<name>``."""
     if user is None or reachable(user, directory / "file"):

@@ -1,0 +1,18 @@
+"""What every test of the project starts from: asyncio under anyio, no network beyond this machine, shared servers."""
+
+import pytest
+
+pytest_plugins = ["tests.plugins.shared", "tests.plugins.postgres", "tests.plugins.kafka"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets pytest-socket block every address but the loopback interface's and unix sockets."""
+    config.option.allow_hosts = "127.0.0.1,::1"
+    config.option.allow_unix_socket = True
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio; session-wide, so that fixtures of any scope may be async."""
+    return "asyncio"
