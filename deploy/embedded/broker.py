@@ -1,7 +1,7 @@
-"""A Kafka broker inside one process: librdkafka's own, in memory, without authentication, on the loopback interface only.
+"""A Kafka broker inside one process: librdkafka's own, in memory, without authentication, on the loopback only.
 
-As a process of its own (``python -m deploy.embedded.broker --file broker.json --topic NAME:PARTITIONS …``) it writes its
-address to the file, since every start has a new port and a new cluster id, and ends when its parent does.
+As a process of its own (``python -m deploy.embedded.broker --file broker.json --topic NAME:PARTITIONS …``) it writes
+its address to the file, since every start has a new port and a new cluster id, and ends when its parent does.
 """
 
 import argparse
@@ -22,10 +22,10 @@ PARENT_POLL_S = 0.5
 
 
 class EmbeddedBroker:
-    """One broker with the given topics (name → number of partitions); topics not made before their use get 4 partitions.
+    """One broker with the given topics (name → number of partitions).
 
-    A partition silently drops its oldest messages beyond 5 MB. A stopped broker's log is gone; ``start`` after ``stop``
-    gives an empty one on another port.
+    Topics not made before their use get 4 partitions. A partition silently drops its oldest messages beyond 5 MB. A
+    stopped broker's log is gone; ``start`` after ``stop`` gives an empty one on another port.
     """
 
     def __init__(self, topics: Mapping[str, int]) -> None:
@@ -62,7 +62,7 @@ class EmbeddedBroker:
         self._topics[name] = partitions
 
     def fail_next(self, api_key: int, errors: Sequence[int]) -> None:
-        """Answers the next requests of a kind (Produce is 0, Fetch 1, Metadata 3) with these Kafka error codes, one each."""
+        """Answers the next requests of a kind (Produce is 0, Fetch 1, Metadata 3) with these error codes, one each."""
         codes = (ctypes.c_int * len(errors))(*errors)
         library().rd_kafka_mock_push_request_errors_array(self._cluster, api_key, len(errors), codes)
 

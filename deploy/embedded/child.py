@@ -25,9 +25,10 @@ class User:
 class Child:
     """A command run under a watcher that ends it when this process dies, SIGKILL included.
 
-    The command runs in a session of its own, so that a Ctrl-C in the terminal reaches only its owner. ``stop_signal`` is
-    sent first, ``SIGKILL`` after ``grace_s`` seconds. With ``owner_pid`` the child belongs to that process instead of this one.
-    ``held_fds`` stay open in the watcher for as long as the command runs: a lock held by one of them is freed only then.
+    The command runs in a session of its own, so that a Ctrl-C in the terminal reaches only its owner. ``stop_signal``
+    is sent first, ``SIGKILL`` after ``grace_s`` seconds. With ``owner_pid`` the child belongs to that process instead
+    of this one. ``held_fds`` stay open in the watcher for as long as the command runs: a lock held by one of them is
+    freed only then.
 
     Raises ``ChildError`` when the command cannot be started.
     """
@@ -93,6 +94,11 @@ class Child:
         code = self._watcher.wait(timeout_s)
         self._owner.close()
         return code
+
+    def release(self) -> None:
+        """Leaves the command to its ``owner_pid``: this process neither ends it nor waits for it any more."""
+        self._owner.close()
+        self._watcher.returncode = 0  # Popen would otherwise warn of a child that still runs.
 
     def ask_to_stop(self) -> None:
         """Begins the command's end without waiting for it."""

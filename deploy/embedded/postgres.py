@@ -34,8 +34,8 @@ UNSAFE_BUT_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off"
 class PostgresServer:
     """One embedded server.
 
-    ``settings`` are further ``name=value`` settings of the server. ``fsync=False`` trades all safety for speed: for tests.
-    ``output`` is where the server prints (a file descriptor or ``subprocess.PIPE``), by default ``server.log``.
+    ``settings`` are further ``name=value`` settings of the server. ``fsync=False`` trades all safety for speed: for
+    tests. ``output`` is where the server prints (a file descriptor or ``subprocess.PIPE``), by default ``server.log``.
     ``owner_pid`` and ``held_fds`` are those of ``Child``.
     """
 
@@ -60,7 +60,7 @@ class PostgresServer:
         self.child: Child | None = None
 
     def start(self) -> None:
-        """Makes the cluster if there is none, starts the server and waits until it answers. Raises ``PostgresError``."""
+        """Starts the server, making its cluster first, and waits until it answers. Raises ``PostgresError``."""
         self.launch()
         self.wait_ready()
 

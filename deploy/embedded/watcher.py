@@ -2,8 +2,8 @@
 
 Started by ``deploy.embedded.child`` as a script of its own (standard library only, so that it starts in
 milliseconds). The owner is either the process at the other end of a socket, whose closing the kernel guarantees even
-after SIGKILL, or a process id that is looked at twice a second. SIGTERM means the same as a lost owner. The command gets
-its stop signal, then its time of grace, then SIGKILL, with all of its process group.
+after SIGKILL, or a process id that is looked at twice a second. SIGTERM means the same as a lost owner. The command
+gets its stop signal, then its time of grace, then SIGKILL, with all of its process group.
 """
 
 import argparse
@@ -22,7 +22,7 @@ OWNER_POLL_S = 0.5
 
 
 def tie_to_parent(stop_signal: int) -> None:
-    """Has the kernel signal this process when its parent dies: where prctl exists, even a killed watcher is followed."""
+    """Has the kernel signal this process when its parent dies, so that a killed watcher is followed (Linux)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
 

@@ -141,7 +141,7 @@ class KafkaServer:
             self.child.kill()
 
     def restart(self, *, empty: bool = False) -> str:
-        """Stops and starts the broker under the same address; with ``empty`` it has lost its log and is a new cluster."""
+        """Stops and starts the broker under the same address; with ``empty`` it is a new cluster without a log."""
         self.stop()
         if empty:
             self.wipe()

@@ -1,7 +1,7 @@
 """Fixtures for tests against the embedded broker and against a real Apache Kafka, one of each a run.
 
-``broker`` runs a test on both. ``restartable_broker`` too, with a broker of the test's own that may be stopped and started
-again empty. Where Java or Maven are missing, tests with a real one are skipped, except in CI, where they fail.
+``broker`` runs a test on both. ``restartable_broker`` too, with a broker of the test's own that may be stopped and
+started again empty. Where Java or Maven are missing, tests with a real one are skipped, except in CI, where they fail.
 """
 
 import json
@@ -40,7 +40,7 @@ class Broker(Protocol):
 
 
 class Restartable(Broker, Protocol):
-    """A broker of the test's own. ``address_file`` follows its address, which changes at each start of the embedded one."""
+    """A broker of the test's own. The embedded one has another address at each start."""
 
     @property
     def address_file(self) -> Path:

@@ -95,7 +95,8 @@ def database(postgres_server: Admin) -> Iterator[Database]:
 def database_from(postgres_server: Admin, pytestconfig: pytest.Config) -> Iterator[DatabaseFrom]:
     """``await database_from(key, prepare)`` gives a new copy of what ``prepare`` made of an empty database.
 
-    ``prepare`` runs once a run for each key (say, the name of a service whose migrations it runs); copies take some 40 ms.
+    ``prepare`` runs once a run for each key (say, the name of a service whose migrations it runs); a copy takes some
+    40 ms.
     """
     made: list[Database] = []
 

@@ -1,7 +1,7 @@
 """Servers that all workers of one test run share, and that end with the run however it ends.
 
 The first worker that needs a server starts it; its watcher follows the run's controlling process (pytest itself, or
-pytest-xdist's controller), so that a killed run leaves nothing. What a server's users must know lies in a file of the run.
+pytest-xdist's controller), so that a killed run leaves nothing. What a server's users must know lies in a file.
 """
 
 import contextlib
@@ -24,8 +24,6 @@ from deploy.embedded.watcher import is_alive
 
 RUNS = Path(tempfile.gettempdir()) / f"tallystick-tests-{os.geteuid()}"
 STOP_S = 30.0
-
-_children: list[Child] = []
 
 
 def controller_pid(config: pytest.Config) -> int:
@@ -67,8 +65,8 @@ def shared_server(
             with (directory / f"{name}.alive").open("w") as alive:
                 fcntl.flock(alive, fcntl.LOCK_EX)
                 child, facts = start(directory / name, alive.fileno())
-            _children.append(child)
             write_private(facts_file, json.dumps({"watcher": child.watcher_pid, **facts}))
+            child.release()
         found: dict[str, Any] = json.loads(facts_file.read_text())
     return found
 
@@ -88,8 +86,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(json.loads(facts_file.read_text())["watcher"], signal.SIGTERM)
         _wait_for_lock(facts_file.with_suffix(".alive"))
-    for child in _children:
-        child.wait(STOP_S)
     for run in RUNS.iterdir():
         if run == directory or not is_alive(int(run.name)):
             destroy(run / "postgres")
