@@ -185,6 +185,7 @@ class HoldCaptured(AccountEvent):
     excess: tuple[SliceOf, ...] = ()
     overdraft: Units = Units(0)
     shortfall: Units = Units(0)
+    captured_total: Units
     final: bool = True
     released: Returned | None = None
     service: str | None = None
@@ -194,6 +195,7 @@ class HoldCaptured(AccountEvent):
 class HoldReleased(AccountEvent):
     hold: str
     amount: Units
+    captured_total: Units
     released: Returned
     cause: str = "released"
     """`released` by a command, or `revoked` together with its grant."""
@@ -203,6 +205,7 @@ class HoldReleased(AccountEvent):
 class HoldExpired(AccountEvent):
     hold: str
     amount: Units
+    captured_total: Units
     released: Returned
     due_at: Time
 

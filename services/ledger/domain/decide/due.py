@@ -37,6 +37,7 @@ def _expire_hold(recorder: Recorder, hold: Hold) -> None:
         ev.HoldExpired(
             hold=hold.terms.id,
             amount=ev.Units(hold.remaining),
+            captured_total=ev.Units(hold.captured),
             released=returned(recorder.account, slices),
             due_at=ev.Time(hold.expires_at),
             reference=hold.terms.reference,

@@ -186,6 +186,7 @@ def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
             excess=tuple(excess),
             overdraft=ev.Units(overdraft),
             shortfall=ev.Units(shortfall),
+            captured_total=ev.Units(hold.captured + amount),
             final=command.final,
             released=returned(account, rest) if command.final and rest else None,
             service=hold.terms.service,
@@ -232,6 +233,7 @@ def end_hold(recorder: Recorder, hold: Hold, cause: str) -> ev.HoldReleased:
     return ev.HoldReleased(
         hold=hold.terms.id,
         amount=ev.Units(hold.remaining),
+        captured_total=ev.Units(hold.captured),
         released=returned(recorder.account, slices),
         cause=cause,
     )
