@@ -1,0 +1,153 @@
+"""Publishes a numbered log to Kafka, in order, behind a checkpoint that moves only over acknowledged messages.
+
+A crash between the acknowledgement and the checkpoint publishes a few messages again; consumers drop them by `seq`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from libs.events.bus import Bus, BusUnavailable, Message
+from libs.events.db import Fenced, Pool, changed
+from libs.events.envelope import Envelope, Heartbeat, heartbeat_headers, to_headers
+from libs.events.log_source import LogSource, carries_commands
+from libs.events.metrics import RELAY_LAG, RELAY_OLDEST
+from libs.events.outbox import now_us
+
+log = logging.getLogger(__name__)
+
+Place = tuple[str, int]
+
+
+class Relay:
+    """Publishes the `topics` (name → partitions) of one log. One process at a time: a second one is :class:`Fenced`.
+
+    `poll_s`: how often an idle relay looks for news; `heartbeat_s`: how often an idle partition of an event topic says
+    so; `batch`: messages per partition and round; `retry_s`: pause while the broker is away.
+    """
+
+    def __init__(
+        self,
+        log_source: LogSource,
+        pool: Pool,
+        bus: Bus,
+        topics: Mapping[str, int],
+        *,
+        poll_s: float = 0.02,
+        heartbeat_s: float = 5.0,
+        batch: int = 1000,
+        retry_s: float = 0.5,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
+        self._log = log_source
+        self._pool = pool
+        self._bus = bus
+        self._places = [(topic, partition) for topic, count in topics.items() for partition in range(count)]
+        self._poll_s = poll_s
+        self._heartbeat_s = heartbeat_s
+        self._batch = batch
+        self._retry_s = retry_s
+        self._clock = clock
+        self._published: dict[Place, int] = {}
+        self._heard: dict[Place, float] = {}
+        self._oldest_us: dict[Place, int] = {}
+
+    async def run(self) -> None:
+        """Publish until cancelled or :class:`Fenced`. A broker that is away only delays."""
+        await self.load()
+        away = False
+        while True:
+            try:
+                moved = await self.step()
+                away = False
+            except BusUnavailable as error:
+                if not away:
+                    log.warning("publishing waits for the broker: %s", error)
+                away = True
+                await asyncio.sleep(self._retry_s)
+                continue
+            if not moved:
+                await asyncio.sleep(self._poll_s)
+
+    async def load(self) -> None:
+        """Read the checkpoints."""
+        rows = await self._pool.fetch("SELECT topic, partition, seq FROM relay_checkpoints")
+        known = {(row["topic"], row["partition"]): int(row["seq"]) for row in rows}
+        self._published = {place: known.get(place, 0) for place in self._places}
+        missing = [place for place in self._places if place not in known]
+        await self._pool.executemany(
+            "INSERT INTO relay_checkpoints (topic, partition, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING", missing
+        )
+
+    async def step(self) -> int:
+        """One round over all partitions; how many messages were acknowledged.
+
+        Raises :class:`BusUnavailable` after the checkpoints of what was acknowledged have moved, or :class:`Fenced`.
+        """
+        heads = await self._log.heads()
+        behind = [place for place in self._places if heads.get(place, 0) > self._published[place]]
+        self._oldest_us = {place: time_us for place, time_us in self._oldest_us.items() if place in behind}
+        results = await asyncio.gather(*[self._publish(place) for place in behind], return_exceptions=True)
+        RELAY_LAG.set(sum(max(0, heads.get(place, 0) - self._published[place]) for place in self._places))
+        RELAY_OLDEST.set(min(self._oldest_us.values(), default=0) / 1_000_000)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        # Having been replaced outweighs a broker that is away.
+        for failure in sorted(failures, key=lambda failure: isinstance(failure, BusUnavailable)):
+            raise failure
+        await self._beat()
+        return sum(result for result in results if isinstance(result, int))
+
+    async def _publish(self, place: Place) -> int:
+        topic, partition = place
+        before = self._published[place]
+        envelopes = await self._log.read(topic, partition, before, self._batch)
+        if not envelopes:
+            return 0
+        self._oldest_us[place] = envelopes[0].time_us
+        try:
+            await self._bus.publish(topic, partition, _messages(topic, envelopes))
+        except BusUnavailable as failure:
+            await self._advance(place, failure.acknowledged)
+            raise
+        await self._advance(place, len(envelopes))
+        del self._oldest_us[place]
+        return len(envelopes)
+
+    async def _advance(self, place: Place, acknowledged: int) -> None:
+        """Move the checkpoint over so many messages; their `seq` has no gaps."""
+        before = self._published[place]
+        status = await self._pool.execute(
+            "UPDATE relay_checkpoints SET seq = $4 WHERE topic = $1 AND partition = $2 AND seq = $3",
+            *place,
+            before,
+            before + acknowledged,
+        )
+        if changed(status) == 0:
+            raise Fenced(f"another relay has published {place[0]}/{place[1]} past {before}")
+        self._published[place] = before + acknowledged
+        self._heard[place] = asyncio.get_running_loop().time()
+
+    async def _beat(self) -> None:
+        """Tell the last `seq` in partitions that have been silent."""
+        now = asyncio.get_running_loop().time()
+        silent = [
+            place
+            for place in self._places
+            if not carries_commands(place[0]) and now - self._heard.get(place, -self._heartbeat_s) >= self._heartbeat_s
+        ]
+        await asyncio.gather(*[self._beat_one(place, now) for place in silent])
+
+    async def _beat_one(self, place: Place, now: float) -> None:
+        stream = (await self._log.streams(*place))[-1].stream
+        beat = Heartbeat(self._log.source, stream, self._published[place], self._clock())
+        await self._bus.publish(*place, [Message(None, b"{}", heartbeat_headers(beat))])
+        self._heard[place] = now
+
+
+def _messages(topic: str, envelopes: Sequence[Envelope]) -> list[Message]:
+    if carries_commands(topic):
+        envelopes = [replace(envelope, stream=None, seq=None, prevseq=None) for envelope in envelopes]
+    return [Message(envelope.key, envelope.data, to_headers(envelope)) for envelope in envelopes]
