@@ -82,6 +82,7 @@ class PostgresServer:
             "timezone=UTC",
             "log_timezone=UTC",
             "log_line_prefix=",
+            "log_checkpoints=off",
             *self._settings,
         )
         command = [str(bin_dir / "postgres"), "-D", str(cluster)]
@@ -107,15 +108,19 @@ class PostgresServer:
     def wait_ready(self, timeout_s: float = START_S) -> None:
         """Waits until the server answers. Raises ``PostgresError`` if it ended or took longer."""
         assert self.child is not None, "the server was not launched"  # noqa: S101
-        probe = [str(installation() / "bin" / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
         deadline = time.monotonic() + timeout_s
-        while subprocess.run(probe, check=False).returncode != 0:
+        while not self.is_ready():
             if (code := self.child.poll()) is not None:
                 raise PostgresError(f"PostgreSQL ended at its start with code {code}{self._last_words()}")
             if time.monotonic() > deadline:
                 self.child.stop()
                 raise PostgresError(f"PostgreSQL did not answer within {timeout_s:g} s{self._last_words()}")
             time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        """Whether the server takes connections now."""
+        probe = [str(installation() / "bin" / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
+        return subprocess.run(probe, check=False).returncode == 0
 
     def stop(self) -> None:
         """Shuts the server down, disconnecting its clients."""

@@ -1,0 +1,42 @@
+"""The services of the suite, listed once: a new one joins ``make run`` by its entry here.
+
+Its database is named as it is, its HTTP port is the one of ``libs.service.settings.PORTS``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PARTITIONS = 16
+"""Of every topic, as many as the ledger's log has; fixed when a deployment is initialised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a service. ``command`` follows the interpreter; with ``http`` it answers ``/readyz``."""
+
+    name: str
+    command: tuple[str, ...]
+    http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service: the command that migrates its database, its processes, and its topics (name → partitions)."""
+
+    name: str
+    migrate: tuple[str, ...]
+    processes: tuple[Process, ...]
+    topics: Mapping[str, int]
+
+
+LEDGER = Service(
+    name="ledger",
+    migrate=("-m", "services.ledger", "migrate"),
+    processes=(
+        Process("ledger", ("-m", "services.ledger", "serve"), http=True),
+        Process("ledger-relay", ("-m", "services.ledger", "relay")),
+    ),
+    topics={"ledger.events": PARTITIONS, "ledger.commands": PARTITIONS},
+)
+
+SERVICES = (LEDGER,)
