@@ -1,0 +1,78 @@
+"""What a hold in a `with` statement knows about itself, the same in both clients."""
+
+import logging
+from decimal import Decimal
+
+from ._lease import Lease
+from ._request import Request
+from .errors import HoldResolved, TallystickError
+from .models import Capture, Hold
+
+log = logging.getLogger("tallystick")
+
+
+class Held:
+    """A hold between its creation and its end."""
+
+    def __init__(self, request: Request[Hold]) -> None:
+        self._request = request
+        self._hold: Hold | None = None
+        self._lease: Lease | None = None
+        self._open = False
+        self._captured = Decimal(0)
+
+    @property
+    def hold(self) -> Hold:
+        """The ledger's latest answer about it."""
+        if self._hold is None:
+            raise RuntimeError("a hold is made by entering its `with` statement")
+        return self._hold
+
+    @property
+    def id(self) -> str:
+        """The hold's id."""
+        return self.hold.id
+
+    @property
+    def captured(self) -> Decimal:
+        """Credits captured so far."""
+        return self._captured
+
+    @property
+    def lost(self) -> bool:
+        """Whether the ledger refused to extend it or had already ended it: stop working, its rest may be gone."""
+        return self._lease is not None and self._lease.lost
+
+    def _begin(self, hold: Hold, sent_at: float) -> Lease:
+        asked_ttl_s = (self._request.json or {}).get("ttl_s")
+        self._hold, self._open, self._lease = hold, True, Lease(hold, asked_ttl_s, sent_at)
+        return self._lease
+
+    def _note(self, capture: Capture, amount: str, final: bool) -> None:
+        self._hold = capture
+        self._captured = self._captured + Decimal(amount) if capture.captured is None else capture.captured
+        if final:
+            self._end()
+
+    def _end(self) -> None:
+        self._open = False
+        if self._lease is not None:
+            self._lease.end()
+
+    def _gone(self) -> None:
+        """The ledger said that it had ended before."""
+        self._open = False
+        if self._lease is not None:
+            self._lease.lose()
+
+    def _left_over(self, error: Exception) -> None:
+        """Releasing failed on the way out.
+
+        That ends no caller's work: what was captured stands, and the rest has a time limit.
+        """
+        if not isinstance(error, HoldResolved):
+            log.warning("hold %s could not be released and ends by its time limit: %s", self.id, _said(error))
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, TallystickError) else repr(error)

@@ -1,0 +1,312 @@
+"""What the ledger answers, as frozen dataclasses.
+
+Credits are `Decimal`, times aware UTC `datetime`s. Every answer keeps the JSON object it was read from in `raw`, so
+that a field which a newer ledger sends can be read before this library names it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+from .values import Amount
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Anything read from the ledger; `raw` is the JSON object as it came."""
+
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balances(Answer):
+    """An account's credits as of `position` in its `partition`: pass both as `min_position` to read your own write.
+
+    `settled` what is there, `held` the part that holds pin, `owed` what a claw-back could not take, `available`
+    what can be spent.
+    """
+
+    settled: Decimal
+    held: Decimal
+    owed: Decimal
+    available: Decimal
+    position: int
+    partition: int
+    user: str | None = None
+    asset: str | None = None
+    account_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written(Balances):
+    """The answer to a write. `replayed` says that this key was answered before, and this is that first answer."""
+
+    replayed: bool = False
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant(Written):
+    """Credits given; what remains of them is the lot of the same id."""
+
+    id: str
+    amount: Decimal
+    source: str | None = None
+    effective_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation(Written):
+    """A grant taken back: `taken` now, `pending` once holds let go, `debt` is owed now, `absorbed` is let go."""
+
+    id: str
+    amount: Decimal | None = None
+    taken: Decimal | None = None
+    pending: Decimal | None = None
+    debt: Decimal | None = None
+    absorbed: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge(Written):
+    """Credits spent."""
+
+    id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeRecord(Answer):
+    """A charge as it stands now, with what was refunded of it."""
+
+    id: str
+    amount: Decimal
+    user: str | None = None
+    asset: str | None = None
+    refunded: Decimal | None = None
+    hold: str | None = None
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund(Written):
+    """Credits given back to where a charge took them from."""
+
+    id: str
+    amount: Decimal
+    charge: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Written):
+    """Credits set aside, and after a release or an extension the same hold again."""
+
+    id: str
+    amount: Decimal | None = None
+    captured: Decimal | None = None
+    status: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture(Hold):
+    """A hold after a capture; `charge` is the charge that it made, refundable as such."""
+
+    charge: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRecord(Answer):
+    """A hold as it stands now."""
+
+    id: str
+    amount: Decimal
+    user: str | None = None
+    asset: str | None = None
+    captured: Decimal | None = None
+    status: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(Answer):
+    """Credits moved between two accounts of an app, `accounts` being both afterwards.
+
+    `status` is `pending` while the credit's outcome is not committed: `client.wait(transfer.id)`.
+    """
+
+    id: str
+    status: str = "completed"
+    amount: Decimal | None = None
+    from_user: str | None = None
+    to_user: str | None = None
+    accounts: tuple[Balances, ...] = ()
+    replayed: bool = False
+    idempotency_key: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether the outcome is still to come."""
+        return self.status == "pending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment(Written):
+    """A correction by hand; `amount` has its sign."""
+
+    id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earning(Written):
+    """What an action earned: a grant."""
+
+    id: str
+    amount: Decimal
+    action: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot(Answer):
+    """What remains of a grant."""
+
+    id: str
+    amount: Decimal
+    remaining: Decimal
+    held: Decimal | None = None
+    source: str | None = None
+    priority: int | None = None
+    effective_at: datetime | None = None
+    expires_at: datetime | None = None
+    scope: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State(Balances):
+    """The one authoritative answer about an account at one position and time."""
+
+    lots: tuple[Lot, ...] = ()
+    next_expiry: datetime | None = None
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account(Answer):
+    """An account and its settings."""
+
+    user: str
+    asset: str | None = None
+    status: str | None = None
+    zone: str | None = None
+    overdraft: Decimal | None = None
+    settled: Decimal | None = None
+    held: Decimal | None = None
+    owed: Decimal | None = None
+    available: Decimal | None = None
+    position: int | None = None
+    partition: int | None = None
+    opened_at: datetime | None = None
+    replayed: bool = False
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction(Answer):
+    """One line of an account's journal; `amount` has its sign, `before` and `after` are the balance around it."""
+
+    id: str
+    type: str
+    amount: Decimal
+    before: Decimal | None = None
+    after: Decimal | None = None
+    time: datetime | None = None
+    user: str | None = None
+    asset: str | None = None
+    reference: str | None = None
+    reason: str | None = None
+    description: str | None = None
+    member: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """An alert when available falls to `threshold`, armed again at `rearm_at` (default: the threshold itself)."""
+
+    threshold: Amount
+    rearm_at: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOutcome(Answer):
+    """What became of a write, asked by its key: the HTTP `status` and `body` that answered it first."""
+
+    status: int
+    body: Mapping[str, Any]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics(Answer):
+    """Totals of the app; the figures are in `raw`, under the ledger's own names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Answer):
+    """One event of the log; `payload` is as stored."""
+
+    id: str
+    type: str
+    partition: int | None = None
+    position: int | None = None
+    user: str | None = None
+    time: datetime | None = None
+    payload: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedMessage(Answer):
+    """One published message as consumers see it; `prevseq` is the message before it in the same partition."""
+
+    seq: int
+    prevseq: int | None = None
+    stream: str | None = None
+    id: str | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(Answer):
+    """An app's configuration: `version` counts its changes, `etag` goes into `if_match` of the next."""
+
+    config: Mapping[str, Any]
+    version: int | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChange(Answer):
+    """What applying a configuration would change; in `raw`, as the ledger shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list. `next_cursor` fetches the next when `has_more`."""
+
+    data: tuple[T, ...]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
