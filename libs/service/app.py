@@ -30,6 +30,9 @@ from libs.service.middleware import BODY_BYTES_MAX, ServiceMiddleware
 from libs.service.problems import InvalidRequest, MethodNotAllowed, Problem, RouteNotFound, problem_response
 from libs.service.settings import ServiceSettings
 
+OPERATIONS = frozenset({"/livez", "/readyz", "/metrics"})
+"""Routes that machines ask all day long: not traced."""
+
 Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -68,6 +71,15 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         openapi_url="/openapi.json",
+        telemetry={
+            "tracing": settings.otel_endpoint is not None,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            # Nothing is taken from the environment behind the settings' back.
+            "auto_configure": False,
+            "exclude": lambda scope: scope.get("path") in OPERATIONS,
+        },
     )
     app.state.settings = settings
     app.state.health = health or Health()

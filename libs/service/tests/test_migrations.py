@@ -19,7 +19,10 @@ from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
-FIRST = "CREATE TABLE things (id int PRIMARY KEY, at interval DEFAULT '1s'::interval);\nGRANT SELECT ON things TO :runtime;\n"
+FIRST = """
+CREATE TABLE things (id int PRIMARY KEY, at interval DEFAULT '1s'::interval);
+GRANT SELECT ON things TO :runtime;
+"""
 
 
 def write(directory: Path, **files: str) -> Path:
