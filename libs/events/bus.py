@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnsupportedVers
 from libs.events.address import AddressError, KafkaAddress, Place
 from libs.events.envelope import Headers
 
-__all__ = ["Bus", "BusUnavailable", "ConsumerRecord", "Message", "Reader", "TopicPartition"]
+__all__ = ["Bus", "BusUnavailable", "ConsumerRecord", "Message", "Reader", "Start", "TopicPartition"]
 
 log = logging.getLogger(__name__)
 # The client library reports every retry as an error; the bus itself says once when a broker comes and goes.
@@ -227,8 +227,8 @@ class Bus:
 
     async def end_offsets(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """The offset that the next message of each partition will get."""
-        places = {TopicPartition(topic, partition): "end" for partition in partitions}
-        reader = await self.reader(places)  # type: ignore[arg-type]
+        places: dict[TopicPartition, Start] = {TopicPartition(topic, partition): "end" for partition in partitions}
+        reader = await self.reader(places)
         try:
             return {place.partition: offset for place, offset in (await reader.end_offsets()).items()}
         finally:

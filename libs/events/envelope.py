@@ -28,7 +28,8 @@ Headers = list[tuple[str, bytes]]
 class InvalidMessage(Exception):
     """A message that is not ours and never will be; `reason` is a short code, `detail` says what was seen.
 
-    `readable` holds the text attributes that could be read, so that a refusal can still name the message's id.
+    `readable` holds the text attributes that could be read, so that a refusal can still name the message's id; `raw` is
+    the whole record as :func:`raw_json`, set by whoever read it from Kafka.
     """
 
     def __init__(self, reason: str, detail: str = "", readable: Mapping[str, str] | None = None) -> None:
@@ -36,6 +37,7 @@ class InvalidMessage(Exception):
         self.reason = reason
         self.detail = detail
         self.readable = dict(readable or {})
+        self.raw = b""
 
     @property
     def message_id(self) -> str | None:
@@ -200,6 +202,24 @@ def from_record(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> En
         raise InvalidMessage("missing_attribute", str(missing.args[0]), _readable(attributes)) from missing
     except (ValueError, AttributeError, OverflowError) as wrong:
         raise InvalidMessage("invalid_attribute", str(wrong)[:200], _readable(attributes)) from wrong
+
+
+def raw_json(key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None) -> bytes:
+    """A Kafka record that is no envelope, as JSON with its bytes in base64; :func:`from_raw_json` reads it again."""
+    return orjson.dumps(
+        {
+            "key": None if key is None else base64.b64encode(key).decode(),
+            "headers": [[name, base64.b64encode(text or b"").decode()] for name, text in headers],
+            "value": None if value is None else base64.b64encode(value).decode(),
+        }
+    )
+
+
+def from_raw_json(raw: bytes) -> Envelope | Heartbeat:
+    """Read a record kept by :func:`raw_json` once more, as :func:`from_record` does."""
+    shape = orjson.loads(raw)
+    headers = [(name, base64.b64decode(text)) for name, text in shape["headers"]]
+    return from_record(headers, None if shape["value"] is None else base64.b64decode(shape["value"]))
 
 
 def _readable(attributes: Mapping[str, bytes]) -> dict[str, str]:

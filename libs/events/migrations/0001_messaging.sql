@@ -94,8 +94,8 @@ CREATE TABLE dead_letters (
     partition int NOT NULL,
     stream text,
     seq bigint,
-    log_id text,
-    log_offset bigint,
+    cluster_id text,
+    kafka_offset bigint,
     message_id text,
     type text,
     reason text NOT NULL,
@@ -107,17 +107,17 @@ CREATE TABLE dead_letters (
 );
 CREATE UNIQUE INDEX dead_letters_events ON dead_letters (consumer, source, topic, partition, stream, seq)
     WHERE seq IS NOT NULL;
-CREATE UNIQUE INDEX dead_letters_records ON dead_letters (consumer, log_id, topic, partition, log_offset)
+CREATE UNIQUE INDEX dead_letters_records ON dead_letters (consumer, cluster_id, topic, partition, kafka_offset)
     WHERE seq IS NULL;
 CREATE INDEX dead_letters_open ON dead_letters (consumer, id) WHERE replayed_at IS NULL;
 
 -- How far commands have been taken, by Kafka offset of one incarnation of the broker's log.
 CREATE TABLE command_cursors (
-    log_id text NOT NULL,
+    cluster_id text NOT NULL,
     topic text NOT NULL,
     partition int NOT NULL,
     next_offset bigint NOT NULL,
-    PRIMARY KEY (log_id, topic, partition)
+    PRIMARY KEY (cluster_id, topic, partition)
 );
 
 GRANT SELECT, INSERT, UPDATE (seq, prevseq) ON outbox TO :runtime;
