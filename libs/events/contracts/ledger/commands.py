@@ -1,0 +1,250 @@
+"""What the ledger can be asked to do: bodies over HTTP, and the same with the ids of their path as Kafka commands.
+
+All are strict: an unknown field is refused, and so is a number where a text is meant. A class whose name ends in
+`Body` is the HTTP body of a route that has an id in its path; the command beside it adds that id.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from libs.events.contracts.base import Command, contract
+from libs.events.contracts.ledger.fields import (
+    Amount,
+    ChargeId,
+    Description,
+    GrantId,
+    HoldId,
+    Label,
+    Metadata,
+    Moment,
+    Name,
+    Reason,
+    RevokePolicy,
+    Seconds,
+    Source,
+    User,
+    Zone,
+)
+
+
+class Body(BaseModel):
+    """What nearly every command may carry.
+
+    `reference` is a searchable label; `unique_ref` makes the command happen once for ever; `description` and
+    `metadata` are free text that can be erased; `member` is on whose behalf the user acted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    asset: Name | None = None
+    reference: Label | None = None
+    unique_ref: Label | None = None
+    reason: Reason | None = None
+    description: Description | None = None
+    metadata: Metadata | None = None
+    member: User | None = None
+
+
+class CostBasis(BaseModel):
+    """What the credits cost their owner: minor units of an ISO 4217 currency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    amount_minor: int = Field(ge=0, le=10**15)
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class ThresholdSetting(BaseModel):
+    """A level of `available` to be told about, once, until `rearm_at` (default: the level) is reached again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    below: Amount
+    rearm_at: Amount | None = None
+
+
+Thresholds = Annotated[tuple[ThresholdSetting, ...], Field(max_length=20)]
+
+
+@contract("ledger.grant_credits.v1")
+class GrantCredits(Body, Command):
+    """Make a lot of credits for a user."""
+
+    user: User
+    amount: Amount
+    source: Source = "promo"
+    priority: int = Field(default=100, ge=0, le=1_000_000)
+    effective_at: Moment | None = None
+    expires_at: Moment | None = None
+    scope: tuple[Name, ...] = Field(default=(), max_length=20)
+    cost_basis: CostBasis | None = None
+
+
+class RevokeGrantBody(Body):
+    """Take a grant back, all of it or a part."""
+
+    amount: Amount | None = None
+    policy: RevokePolicy | None = None
+    hold: HoldId | None = None
+
+
+@contract("ledger.revoke_grant.v1")
+class RevokeGrant(RevokeGrantBody, Command):
+    """Take a grant back, all of it or a part."""
+
+    grant: GrantId
+
+
+@contract("ledger.charge_credits.v1")
+class ChargeCredits(Body, Command):
+    """Take credits now; `service` adds the lots that may be spent on it only."""
+
+    user: User
+    amount: Amount
+    service: Name | None = None
+
+
+class RefundChargeBody(Body):
+    """Give a charge back; without an amount, all that is left of it."""
+
+    amount: Amount | None = None
+
+
+@contract("ledger.refund_charge.v1")
+class RefundCharge(RefundChargeBody, Command):
+    """Give a charge back; without an amount, all that is left of it."""
+
+    charge: ChargeId
+
+
+@contract("ledger.create_hold.v1")
+class CreateHold(Body, Command):
+    """Reserve credits for `ttl_s` seconds; `partial` takes what there is, if that is less."""
+
+    user: User
+    amount: Amount
+    service: Name | None = None
+    ttl_s: Seconds | None = None
+    grant: GrantId | None = None
+    partial: bool = False
+
+
+class CaptureHoldBody(Body):
+    """Charge what a hold reserves; without an amount, all of it. `final` releases the rest."""
+
+    amount: Amount | None = None
+    final: bool = True
+
+
+@contract("ledger.capture_hold.v1")
+class CaptureHold(CaptureHoldBody, Command):
+    """Charge what a hold reserves; without an amount, all of it. `final` releases the rest."""
+
+    hold: HoldId
+
+
+class ExtendHoldBody(Body):
+    """Let a hold last until `ttl_s` seconds from now."""
+
+    ttl_s: Seconds
+
+
+@contract("ledger.extend_hold.v1")
+class ExtendHold(ExtendHoldBody, Command):
+    """Let a hold last until `ttl_s` seconds from now."""
+
+    hold: HoldId
+
+
+class ReleaseHoldBody(Body):
+    """Let go of what a hold reserves."""
+
+
+@contract("ledger.release_hold.v1")
+class ReleaseHold(ReleaseHoldBody, Command):
+    """Let go of what a hold reserves."""
+
+    hold: HoldId
+
+
+@contract("ledger.transfer_credits.v1")
+class TransferCredits(Body, Command):
+    """Move credits from one user to another; they keep their terms."""
+
+    from_user: User
+    to_user: User
+    amount: Amount
+
+
+@contract("ledger.adjust_balance.v1")
+class AdjustBalance(Body, Command):
+    """Correct a balance by hand, up or down."""
+
+    user: User
+    amount: Amount
+    reason: Reason
+
+
+@contract("ledger.perform_action.v1")
+class PerformAction(Body, Command):
+    """Earn what the app gives for an action."""
+
+    user: User
+    action: Name
+
+
+class FreezeAccountBody(Body):
+    """Stop charges, new holds and transfers out; `unique_ref` names the freeze (default `manual`)."""
+
+
+@contract("ledger.freeze_account.v1")
+class FreezeAccount(FreezeAccountBody, Command):
+    """Stop charges, new holds and transfers out; `unique_ref` names the freeze (default `manual`)."""
+
+    user: User
+
+
+class UnfreezeAccountBody(Body):
+    """Lift the freeze that `unique_ref` names (default `manual`)."""
+
+
+@contract("ledger.unfreeze_account.v1")
+class UnfreezeAccount(UnfreezeAccountBody, Command):
+    """Lift the freeze that `unique_ref` names (default `manual`)."""
+
+    user: User
+
+
+class CloseAccountBody(Body):
+    """End an account."""
+
+
+@contract("ledger.close_account.v1")
+class CloseAccount(CloseAccountBody, Command):
+    """End an account."""
+
+    user: User
+
+
+class ThresholdsBody(Body):
+    """Replace the account's own thresholds; the app's stay beside them."""
+
+    thresholds: Thresholds
+
+
+class ChangeAccountBody(Body):
+    """Set what is given and leave the rest; opens the account if need be."""
+
+    zone: Zone | None = None
+    overdraft: Amount | None = None
+    thresholds: Thresholds | None = None
+
+
+@contract("ledger.change_account.v1")
+class ChangeAccount(ChangeAccountBody, Command):
+    """Set what is given and leave the rest; opens the account if need be."""
+
+    user: User

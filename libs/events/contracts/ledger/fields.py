@@ -1,0 +1,157 @@
+"""The kinds of fields that the ledger's messages are made of, each with the code that names what is wrong with it.
+
+What is checked here can be told from the text alone. Whether an amount fits the scale of its asset, or an id exists,
+is decided later by the ledger.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal, LiteralString
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from libs.events.ids import InvalidIdError, parse_id
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_AMOUNT_LENGTH_MAX = 64
+_USER = r"[A-Za-z0-9._:-]{1,128}"
+_NAME = r"[A-Za-z0-9._:/-]{1,64}"
+_REASON = r"[a-z0-9_]{1,64}"
+_ULID = r"[0-9a-f]{2}[0-7][0-9A-HJKMNP-TV-Z]{25}"
+
+
+def _amount(value: Any) -> str | int:
+    if type(value) is str:
+        if len(value) > _AMOUNT_LENGTH_MAX:
+            raise PydanticCustomError("amount_too_large", "The amount has too many digits.")
+        return value
+    if type(value) is int:
+        return value
+    raise PydanticCustomError("amount_not_string", "An amount is a decimal string; floats are refused.")
+
+
+def _clean(text: str) -> str:
+    if _CONTROL.search(text):
+        raise PydanticCustomError("control_character", "Control characters are not allowed.")
+    return text
+
+
+def _matching(pattern: str, code: LiteralString, detail: LiteralString) -> Callable[[str], str]:
+    fullmatch = re.compile(pattern, re.ASCII).fullmatch
+
+    def check(text: str) -> str:
+        if fullmatch(text) is None:
+            raise PydanticCustomError(code, detail)
+        return text
+
+    return check
+
+
+def _id_of(word: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        try:
+            parse_id(text, word)
+        except InvalidIdError:
+            raise PydanticCustomError("invalid_id", "This is not the id of a {word}.", {"word": word}) from None
+        return text
+
+    return check
+
+
+def _text_time(value: Any) -> Any:
+    # Pydantic would also read a number, or the digits of one, as Unix time.
+    if isinstance(value, datetime) or (isinstance(value, str) and value[10:11] in ("T", "t", " ")):
+        return value
+    raise PydanticCustomError("datetime_parsing", "A time is written as in RFC 3339: 2026-01-31T09:00:00Z.")
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError("invalid_zone", "There is no such time zone.") from None
+    return name
+
+
+def _schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+
+
+Amount = Annotated[
+    str | int,
+    PlainValidator(_amount),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}, {"type": "integer"}]}),
+]
+"""Credits as somebody asks for them: a decimal string, or an integer that means whole credits."""
+
+User = Annotated[
+    str,
+    AfterValidator(_matching(_USER, "invalid_user", "A user is 1 to 128 of the characters A-Z, a-z, 0-9 and . _ : -")),
+    _schema(_USER),
+]
+"""The app's own opaque id of a user. System accounts (`@…`) cannot be named."""
+
+Name = Annotated[
+    str,
+    AfterValidator(_matching(_NAME, "invalid_name", "A name is 1 to 64 of the characters A-Z, a-z, 0-9 and . _ : / -")),
+    _schema(_NAME),
+]
+"""What an app calls a service, an asset or an action."""
+
+Reason = Annotated[
+    str,
+    AfterValidator(_matching(_REASON, "invalid_reason", "A reason is a code: 1 to 64 of a-z, 0-9 and _")),
+    _schema(_REASON),
+]
+"""A short code that says why; it stays in the log for ever, so it is no place for free text."""
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_clean)]
+"""A caller's own reference to something of his."""
+
+Description = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_clean)]
+MetadataValue = Annotated[str, StringConstraints(max_length=500), AfterValidator(_clean)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)]
+"""Free text, erasable: neither is part of the log."""
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_time)]
+"""A time in a command: RFC 3339 with an offset."""
+
+Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)]
+"""The IANA name of a time zone."""
+
+GrantId = Annotated[str, AfterValidator(_id_of("grant")), _schema("grant_" + _ULID)]
+ChargeId = Annotated[str, AfterValidator(_id_of("charge")), _schema("charge_" + _ULID)]
+HoldId = Annotated[str, AfterValidator(_id_of("hold")), _schema("hold_" + _ULID)]
+
+Seconds = Annotated[int, Field(gt=0, le=31_622_400)]
+"""A length of time, at most a leap year."""
+
+Source = Literal["paid", "promo", "allowance", "code", "earned", "refund", "cashback", "referral", "opening"]
+"""Where credits came from."""
+
+RevokePolicy = Literal["debt", "absorb", "block"]
+"""What becomes of credits that were spent before their grant is revoked."""
+
+Credits = Annotated[str, StringConstraints(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+"""Credits in an event: a decimal string at the full scale of the asset."""
+
+Time = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time in an event: RFC 3339 in UTC with microseconds."""
