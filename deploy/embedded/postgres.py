@@ -28,14 +28,16 @@ from deploy.embedded.unprivileged import private_directory, readable_copy, remov
 START_S = 30.0
 ORPHAN_S = 15.0
 SUPERUSER = "postgres"
-UNSAFE_BUT_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+# A killed server still loses nothing; a machine that loses its power does.
+WITHOUT_FSYNC = ("fsync=off", "full_page_writes=off")
 
 
 class PostgresServer:
     """One embedded server.
 
-    ``settings`` are further ``name=value`` settings of the server. ``fsync=False`` trades all safety for speed: for
-    tests. ``output`` is where the server prints (a file descriptor or ``subprocess.PIPE``), by default ``server.log``.
+    ``settings`` are further ``name=value`` settings of the server. ``fsync=False`` trades safety from power failures
+    for speed: for tests. ``output`` is where the server prints (a file descriptor or ``subprocess.PIPE``), by default
+    ``server.log``.
     ``owner_pid`` and ``held_fds`` are those of ``Child``.
     """
 
@@ -53,7 +55,7 @@ class PostgresServer:
         self.data_dir = data_dir.absolute()
         self.port = port
         self._fsync = fsync
-        self._settings = (*settings, *(() if fsync else UNSAFE_BUT_FAST))
+        self._settings = (*settings, *(() if fsync else WITHOUT_FSYNC))
         self._output = output
         self._owner_pid = owner_pid
         self._held_fds = held_fds

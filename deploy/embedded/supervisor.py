@@ -72,7 +72,7 @@ class Supervisor:
         try:
             with InstanceLock(self.data) as lock:
                 try:
-                    self._start(lock.fd)
+                    self._start(lock.children_fd)
                     while not self.stopping.wait(1.0):  # A bounded wait lets Python run its signal handlers.
                         pass
                 finally:
