@@ -1,4 +1,4 @@
-"""Request bodies: parsed once by pydantic, every fault named by a code of ours.
+"""Request bodies and queries: parsed once by pydantic, every fault named by a code of ours.
 
 Models of bodies should forbid extra fields and be strict. A validator gives a fault its own code by raising
 `PydanticCustomError(code, detail)`; the types that pydantic itself raises are translated here.
@@ -13,8 +13,9 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ErrorType
+from starlette.datastructures import QueryParams
 
-from libs.service.problems import InvalidRequest
+from libs.service.problems import InvalidRequest, invalid
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -78,6 +79,19 @@ def parse_body(model: type[M], body: bytes) -> M:
     """The `model` that the JSON `body` holds; :class:`InvalidRequest` with every fault otherwise."""
     try:
         return model.model_validate_json(body)
+    except ValidationError as error:
+        raise errors_from_pydantic(error) from None
+
+
+def parse_query(model: type[M], parameters: QueryParams) -> M:
+    """The `model` that a query string holds; one that is unknown to it, or stands twice, is a fault too."""
+    pairs = parameters.multi_items()
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise invalid("repeated_parameter", name[:200], "It may be given once.")
+    try:
+        return model.model_validate_strings(dict(pairs))
     except ValidationError as error:
         raise errors_from_pydantic(error) from None
 

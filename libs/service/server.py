@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import signal
 import socket
 
 import uvicorn
@@ -16,7 +17,7 @@ BACKLOG = 2048
 _GC_THRESHOLDS = (50_000, 20, 50)
 
 
-class _Server(uvicorn.Server):
+class _SettlingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # What start-up built lives as long as the process: walking it again and again would cost pauses of tens of
@@ -26,9 +27,15 @@ class _Server(uvicorn.Server):
         gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def make_server(app: ASGIApp, host: str, port: int, *, graceful_s: int = GRACEFUL_SHUTDOWN_S) -> uvicorn.Server:
-    """A server that is not running yet, for a process that has more than one thing to run in its loop."""
-    return _Server(
+def make_server(
+    app: ASGIApp, host: str, port: int, *, graceful_s: int = GRACEFUL_SHUTDOWN_S, settle_memory: bool = False
+) -> uvicorn.Server:
+    """A server that is not running yet, for a process that has more than one thing to run in its loop.
+
+    With `settle_memory` the garbage collector is told, after start-up, to leave alone what is there.
+    """
+    kind = _SettlingServer if settle_memory else uvicorn.Server
+    return kind(
         uvicorn.Config(
             app,
             host=host,
@@ -48,12 +55,13 @@ def make_server(app: ASGIApp, host: str, port: int, *, graceful_s: int = GRACEFU
 
 
 def serve(app: ASGIApp, host: str, port: int, *, graceful_s: int = GRACEFUL_SHUTDOWN_S) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way then have `graceful_s` seconds. Logging is the caller's.
+    """Serve until SIGINT or SIGTERM, then return; requests under way have `graceful_s` seconds more.
 
-    Ends the process with 3 when start-up fails, for example because the port is taken.
+    Ends the process with 3 when start-up fails, for example because the port is taken. Logging is the caller's.
     """
-    server = make_server(app, host, port, graceful_s=graceful_s)
-    # After a clean stop uvicorn raises the signal again; Ctrl-C then needs no traceback.
+    server = make_server(app, host, port, graceful_s=graceful_s, settle_memory=True)
+    # After a clean stop uvicorn raises the signal again. It then interrupts, and what follows this call still runs.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
         asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,

@@ -138,7 +138,7 @@ def settings_markdown(classes: Sequence[type[ServiceSettings]]) -> str:
     lines += _table("Shared by all", ServiceSettings, list(ServiceSettings.model_fields))
     for cls in classes:
         own = [name for name in cls.model_fields if name not in ServiceSettings.model_fields]
-        title = str(cls.model_config["env_prefix"]).removeprefix(PREFIX).strip("_").capitalize()
+        title = str(cls.model_config["env_prefix"]).removeprefix(PREFIX).strip("_").capitalize() or "Peers"
         lines += _table(title, cls, own)
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""A service for the tests of the command line: its configuration and test clock, behind the real application factory."""
+"""A service for the tests of the command line: configuration and test clock behind the real application factory."""
 
 from __future__ import annotations
 

@@ -1,0 +1,32 @@
+"""The event loop's lag is seen while it happens."""
+
+import asyncio
+import time
+
+import pytest
+from prometheus_client import REGISTRY
+
+from libs.service.metrics import loop_lag_probe
+
+pytestmark = pytest.mark.anyio
+
+
+def lag(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
+
+
+async def test_a_blocked_loop_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("libs.service.metrics.LAG_PROBE_S", 0.02)
+    async with loop_lag_probe(), asyncio.timeout(10):
+        while lag("event_loop_lag_max_seconds") < 0.2:
+            await asyncio.sleep(0.01)
+            time.sleep(0.3)  # noqa: ASYNC251 - blocking the loop is what is measured
+        while lag("event_loop_lag_seconds") >= 0.2:  # noqa: ASYNC110 - a gauge gives no event to wait for
+            await asyncio.sleep(0.01)
+        assert lag("event_loop_lag_max_seconds") >= 0.2
+
+
+async def test_the_probe_ends_with_its_block() -> None:
+    async with loop_lag_probe():
+        assert "loop-lag" in {task.get_name() for task in asyncio.all_tasks()}
+    assert "loop-lag" not in {task.get_name() for task in asyncio.all_tasks()}
