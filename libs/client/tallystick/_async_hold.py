@@ -32,6 +32,7 @@ class AsyncHolding(Held):
         self._extending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._enter_once()
         sent_at = time.monotonic()
         creating = asyncio.create_task(self._caller.call(self._request))
         try:

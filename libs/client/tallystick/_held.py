@@ -18,6 +18,7 @@ class Held:
         self._request = request
         self._hold: Hold | None = None
         self._lease: Lease | None = None
+        self._entered = False
         self._open = False
         self._captured = Decimal(0)
 
@@ -42,6 +43,12 @@ class Held:
     def lost(self) -> bool:
         """Whether the ledger refused to extend it or had already ended it: stop working, its rest may be gone."""
         return self._lease is not None and self._lease.lost
+
+    def _enter_once(self) -> None:
+        """One statement is one hold: its key would give the same, ended hold again."""
+        if self._entered:
+            raise RuntimeError("a hold is entered once; ask the client for another")
+        self._entered = True
 
     def _begin(self, hold: Hold, sent_at: float) -> Lease:
         asked_ttl_s = (self._request.json or {}).get("ttl_s")

@@ -33,6 +33,7 @@ class Holding(Held):
         self._extending: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        self._enter_once()
         try:
             sent_at = time.monotonic()
             lease = self._begin(self._caller.call(self._request), sent_at)

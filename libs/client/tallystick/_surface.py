@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ._request import Request
@@ -41,6 +42,7 @@ class Route(_Builds[P, T]):
         if client is None:
             return self
 
+        @wraps(self._build)
         def method(*args: P.args, **kwargs: P.kwargs) -> T | Coroutine[Any, Any, T]:
             return client.call(self._build(*args, **kwargs))
 
@@ -60,6 +62,7 @@ class Every(_Builds[P, Page[T]]):
         if client is None:
             return self
 
+        @wraps(self._build)
         def method(*args: P.args, **kwargs: P.kwargs) -> Iterator[T] | AsyncIterator[T]:
             return client.every(self._build(*args, **kwargs))
 
@@ -79,6 +82,7 @@ class HoldFor(_Builds[P, Hold]):
         if client is None:
             return self
 
+        @wraps(self._build)
         def method(*args: P.args, **kwargs: P.kwargs) -> Holding | AsyncHolding:
             return client.holding(self._build(*args, **kwargs))
 

@@ -92,3 +92,12 @@ def test_a_lost_answer_makes_no_second_hold(ada: Client, ledger: Ledger) -> None
     with ada.hold("ada", 5):
         assert len(ledger.holds) == 1
     assert ledger.open_holds() == []
+
+
+def test_a_hold_is_entered_once(ada: Client, ledger: Ledger) -> None:
+    hold = ada.hold("ada", 5)
+    with hold:
+        pass
+    with pytest.raises(RuntimeError, match="once"), hold:
+        pytest.fail("the block was entered")
+    assert len(ledger.holds) == 1
