@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from libs.events.bus import Bus, BusUnavailable, ConsumerRecord, Reader, Start, TopicPartition
@@ -65,7 +65,7 @@ class CommandReader:
         self._fetch_bytes = fetch_bytes
         self._retry_s = retry_s
 
-    async def batches(self) -> AsyncIterator[CommandBatch]:
+    async def batches(self) -> AsyncGenerator[CommandBatch, None]:
         """Yield what arrives, one partition at a time, until the iteration is closed. A broker away only delays."""
         away = False
         while True:
