@@ -65,9 +65,9 @@ def charge_record(events: Iterable[ev.Event]) -> ChargeRecord | None:
 
 @dataclass(slots=True)
 class Resolution:
-    """How a hold ended: what a late capture, release or extension is told."""
+    """How a hold ended (captured, released, expired, revoked): what a late capture, release or extension is told."""
 
-    status: Literal["captured", "released", "expired", "revoked"]
+    status: str
     captured: int
     resolved_at: int
 

@@ -1,0 +1,103 @@
+"""A command on its way to the writer, and the answer that comes back. The doors (HTTP, Kafka, jobs) make these."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.ledger.domain.commands import Command
+from services.ledger.domain.config import ConfigDocument
+
+Door = Literal["http", "kafka", "job"]
+
+
+@dataclass(slots=True)
+class Text:
+    """Free text that can be erased: stored beside the log, which holds SHA-256 of `salt` and `body`."""
+
+    salt: bytes
+    body: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ApplyConfig(Command):
+    """A new version of an app's configuration; `expected` is the version that it replaces (0: the first)."""
+
+    document: ConfigDocument
+    expected: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class SettleTransfer(Command):
+    """The credit of a pending transfer was refused with `refusal`: noted, so that the sender's shard returns it."""
+
+    transfer: str
+    refusal: str
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where in a Kafka topic a command stood; the place after it is stored with its effect."""
+
+    cluster_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the caller gets: a status and a JSON body. `replayed`: it was decided before and is only repeated.
+
+    `outcome` is `ok` or the code of the refusal, for the metrics.
+    """
+
+    status: int
+    body: bytes
+    replayed: bool = False
+    outcome: str = "ok"
+
+
+@dataclass(slots=True)
+class Request:
+    """One command with all that the writer needs to decide it, once.
+
+    `build` makes the command when the account's scale is known, and may reject what was not a proper amount of it.
+    `by_target`: only `target` (the id of a hold, charge or grant) says whose account it is, and `user` is "" until it
+    has been found; `asset` is None for the app's default. `key` is "" for jobs, which are idempotent by what they ask. `fingerprint` identifies the
+    command as sent; `unique_fingerprint` the same without labels that may differ.
+    """
+
+    app: str
+    user: str
+    asset: str | None
+    type: str
+    build: Callable[[int], Command]
+    caller: str
+    key: str
+    fingerprint: bytes
+    unique_fingerprint: bytes
+    actor: str
+    door: Door
+    request_id: str
+    command_id: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str | None = None
+    target: str | None = None
+    by_target: bool = False
+    lots: tuple[str, ...] = ()
+    """Lots that the command names, which may be dead."""
+
+    unique_ref: str | None = None
+    unique_type: str = ""
+    text: Text | None = None
+    cursor: Cursor | None = None
+    transfer: str | None = None
+    """The transfer that this request takes a step of."""
+
+    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    queued_at: float = 0.0
+    attempts: int = 0

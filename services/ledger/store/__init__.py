@@ -1,0 +1,1 @@
+"""SQL of the ledger: asyncpg is used in this room only."""

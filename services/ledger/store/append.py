@@ -1,0 +1,153 @@
+"""Appending a batch: one call of `ledger_append`, which is one transaction; and what can go wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import orjson
+
+from libs.service.clock import to_datetime
+from libs.service.db import Connection
+from services.ledger.domain.state import Account, Lot
+from services.ledger.store.heads import Head
+from services.ledger.store.rows import facts_of, moment
+
+_HEADS = 6
+_EVENTS = 22
+_RESULTS = 11
+_ACCOUNTS = 14
+_LOTS = 9
+_CASTS = (
+    ["smallint[]", "bigint[]", "bigint[]", "bigint[]", "bytea[]", "timestamptz[]"]
+    + ["smallint[]", "bigint[]", "bigint[]", "text[]", "text[]", "text[]", "bigint[]"]
+    + ["text[]"] * 8
+    + ["timestamptz[]", "bytea[]", "bytea[]", "text[]", "text[]", "text[]", "text[]"]
+    + ["text[]", "text[]", "text[]", "text[]", "bytea[]", "text[]", "text[]", "smallint[]", "bytea[]"]
+    + ["smallint[]", "bigint[]"]
+    + ["text[]", "text[]", "text[]", "smallint[]", "bigint[]", "timestamptz[]", "bigint[]", "bigint[]", "bigint[]"]
+    + ["bigint[]", "bigint[]", "bigint[]", "timestamptz[]", "text[]"]
+    + ["text[]", "bigint[]", "bigint[]", "smallint[]", "bigint[]", "bigint[]", "bigint[]", "text[]", "boolean[]"]
+    + ["jsonb"]
+)
+APPEND = f"SELECT ledger_append({', '.join(f'${n}::{cast}' for n, cast in enumerate(_CASTS, 1))})"
+
+
+class FencedError(Exception):
+    """Another writer has taken a partition over; this one must stop."""
+
+
+class RefusedError(Exception):
+    """The database refused the batch and nothing of it was written; `read_only` when it takes no writes at all."""
+
+    def __init__(self, cause: Exception, *, read_only: bool) -> None:
+        super().__init__(str(cause))
+        self.read_only = read_only
+
+
+class AmbiguousError(Exception):
+    """The connection was lost before the answer: the batch may have been committed or not."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """Everything that one batch writes; rows as tuples in the order of the function's parameters."""
+
+    heads: list[tuple[Head, Head]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    results: list[tuple[Any, ...]] = field(default_factory=list)
+    accounts: list[Account] = field(default_factory=list)
+    lots: list[Lot] = field(default_factory=list)
+    rest: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def add(self, table: str, row: dict[str, Any]) -> None:
+        """A row of a table that a batch has few of."""
+        self.rest.setdefault(table, []).append(row)
+
+
+def _transposed(rows: list[tuple[Any, ...]], width: int) -> Iterable[Any]:
+    return zip(*rows, strict=True) if rows else ((),) * width
+
+
+def _account_row(account: Account) -> tuple[Any, ...]:
+    profile = account.profile
+    return (
+        profile.app,
+        profile.user,
+        profile.asset,
+        profile.partition,
+        account.version,
+        to_datetime(account.time_us),
+        account.settled,
+        account.held,
+        account.owed,
+        account.overdraft_used,
+        account.granted_total,
+        account.spent_total,
+        moment(account.due_at),
+        facts_of(account),
+    )
+
+
+def _lot_row(lot: Lot) -> tuple[Any, ...]:
+    return (
+        lot.terms.id,
+        lot.remaining,
+        lot.pinned,
+        int(lot.phase),
+        lot.revoked,
+        lot.broken,
+        lot.revoking,
+        lot.revoke_policy,
+        not lot.dead,
+    )
+
+
+def _head_row(before: Head, after: Head) -> tuple[Any, ...]:
+    return (
+        before.partition,
+        before.epoch,
+        before.position,
+        after.position,
+        after.hash,
+        to_datetime(after.time_us),
+    )
+
+
+def parameters(rows: Rows) -> list[Any]:
+    """The arguments of :data:`APPEND`."""
+    return [
+        *_transposed([_head_row(*pair) for pair in rows.heads], _HEADS),
+        *_transposed(rows.events, _EVENTS),
+        *_transposed(rows.results, _RESULTS),
+        *_transposed([_account_row(account) for account in rows.accounts], _ACCOUNTS),
+        *_transposed([_lot_row(lot) for lot in rows.lots], _LOTS),
+        orjson.dumps(rows.rest).decode() if rows.rest else None,
+    ]
+
+
+_READ_ONLY = (
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DiskFullError,
+    asyncpg.InsufficientResourcesError,
+)
+_LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+
+
+async def append(connection: Connection, arguments: list[Any]) -> None:
+    """Write a batch. There is no time-out: a batch given up on could still be committed.
+
+    Raises :class:`FencedError`, :class:`RefusedError` or :class:`AmbiguousError`.
+    """
+    try:
+        await connection.execute(APPEND, *arguments)
+    except _READ_ONLY as error:
+        raise RefusedError(error, read_only=True) from error
+    except _LOST as error:
+        raise AmbiguousError(str(error)) from error
+    except asyncpg.PostgresError as error:
+        if error.sqlstate in ("TS001", "TS002"):
+            raise FencedError(str(error)) from error
+        raise RefusedError(error, read_only=False) from error

@@ -1,0 +1,197 @@
+"""What a batch needs from the database before it can be decided: one look for what is not in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from libs.service.clock import from_datetime
+from libs.service.db import Pool
+from services.ledger.domain import codec
+from services.ledger.domain import events as ev
+from services.ledger.domain.records import Resolution
+from services.ledger.domain.state import Account, Lot
+from services.ledger.store.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, LOT_COLUMNS, account_of, hold_of, lot_of
+
+AccountKey = tuple[str, str, str]
+"""(app, user, asset)."""
+ResultKey = tuple[str, str, str, str]
+"""(app, user, key, caller)."""
+RefKey = tuple[str, str, str, str]
+"""(app, user, command type, unique_ref)."""
+
+
+@dataclass(slots=True)
+class StoredResult:
+    """The outcome under an idempotency key."""
+
+    fingerprint: bytes
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class StoredRef:
+    """The object that a `unique_ref` stands for."""
+
+    fingerprint: bytes
+    object: str
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class StoredTransfer:
+    """How far a transfer has come."""
+
+    id: str
+    app: str
+    asset: str
+    from_user: str
+    to_user: str
+    amount: int
+    status: str
+    refusal: str | None
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What was read. Lots are those that a command named, dead or not; events are those of a named object."""
+
+    accounts: dict[AccountKey, Account] = field(default_factory=dict)
+    results: dict[ResultKey, StoredResult] = field(default_factory=dict)
+    refs: dict[RefKey, StoredRef] = field(default_factory=dict)
+    owners: dict[str, AccountKey] = field(default_factory=dict)
+    resolutions: dict[str, Resolution] = field(default_factory=dict)
+    objects: dict[str, list[tuple[int, ev.Event]]] = field(default_factory=dict)
+    lots: dict[str, Lot] = field(default_factory=dict)
+    transfers: dict[str, StoredTransfer] = field(default_factory=dict)
+
+
+def _columns(keys: Iterable[tuple[str, ...]], width: int) -> list[list[str]]:
+    columns: list[list[str]] = [[] for _ in range(width)]
+    for key in keys:
+        for column, part in zip(columns, key, strict=True):
+            column.append(part)
+    return columns
+
+
+async def load_results(pool: Pool, keys: Sequence[ResultKey], into: Loaded) -> None:
+    """Outcomes under these idempotency keys."""
+    rows = await pool.fetch(
+        "SELECT r.app, r.user_id, r.key, r.caller, r.fingerprint, r.status, r.body"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k(app, user_id, key, caller)"
+        " JOIN results r USING (app, user_id, key, caller)",
+        *_columns(keys, 4),
+    )
+    for app, user, key, caller, fingerprint, status, body in rows:
+        into.results[app, user, key, caller] = StoredResult(fingerprint, status, body)
+
+
+async def load_refs(pool: Pool, keys: Sequence[RefKey], into: Loaded) -> None:
+    """Objects that these unique references stand for."""
+    rows = await pool.fetch(
+        "SELECT r.app, r.user_id, r.command_type, r.ref, r.fingerprint, r.object, r.status, r.body"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k(app, user_id, command_type, ref)"
+        " JOIN unique_refs r USING (app, user_id, command_type, ref)",
+        *_columns(keys, 4),
+    )
+    for app, user, kind, ref, fingerprint, made, status, body in rows:
+        into.refs[app, user, kind, ref] = StoredRef(fingerprint, made, status, body)
+
+
+async def load_accounts(pool: Pool, keys: Sequence[AccountKey], into: Loaded) -> None:
+    """Accounts with their living lots and open holds; keys that do not exist are left out.
+
+    Nobody but the caller writes these accounts, so that the three reads agree without a snapshot.
+    """
+    columns = _columns(keys, 3)
+    join = "FROM unnest($1::text[], $2::text[], $3::text[]) AS k(app, user_id, asset) JOIN"
+    for row in await pool.fetch(f"SELECT {ACCOUNT_COLUMNS} {join} accounts USING (app, user_id, asset)", *columns):
+        into.accounts[row["app"], row["user_id"], row["asset"]] = account_of(row)
+    if not into.accounts:
+        return
+    lots: dict[AccountKey, list[Lot]] = {}
+    for row in await pool.fetch(f"SELECT {LOT_COLUMNS} {join} lots USING (app, user_id, asset) WHERE live", *columns):
+        lots.setdefault((row["app"], row["user_id"], row["asset"]), []).append(lot_of(row))
+    for key, items in lots.items():
+        items.sort(key=lambda lot: lot.terms.burn_key)
+        into.accounts[key].lots = {lot.terms.id: lot for lot in items}
+    for row in await pool.fetch(
+        f"SELECT {HOLD_COLUMNS} {join} holds USING (app, user_id, asset) WHERE status = 'open' ORDER BY id", *columns
+    ):
+        account = into.accounts[row["app"], row["user_id"], row["asset"]]
+        account.holds[row["id"]] = hold_of(row)
+
+
+async def load_targets(pool: Pool, ids: Sequence[str], into: Loaded) -> None:
+    """Whose these holds, grants, charges and transfers are, and how far they have come."""
+    by_word: dict[str, list[str]] = {}
+    for target in ids:
+        by_word.setdefault(target.partition("_")[0], []).append(target)
+    if "hold" in by_word:
+        await _load_holds(pool, by_word["hold"], into)
+    if "grant" in by_word:
+        await load_lots(pool, by_word["grant"], into)
+    if "transfer" in by_word:
+        await _load_transfers(pool, by_word["transfer"], into)
+    objects = by_word.get("charge", []) + by_word.get("transfer", [])
+    if objects:
+        await _load_objects(pool, objects, into)
+
+
+async def _load_holds(pool: Pool, ids: list[str], into: Loaded) -> None:
+    for row in await pool.fetch(
+        "SELECT id, app, user_id, asset, status, captured, resolved_at FROM holds WHERE id = ANY ($1)", ids
+    ):
+        into.owners[row["id"]] = (row["app"], row["user_id"], row["asset"])
+        if row["status"] != "open":
+            into.resolutions[row["id"]] = Resolution(row["status"], row["captured"], from_datetime(row["resolved_at"]))
+
+
+async def load_lots(pool: Pool, ids: Sequence[str], into: Loaded) -> None:
+    """Lots by their ids, dead or not, and whose they are."""
+    for row in await pool.fetch(f"SELECT {LOT_COLUMNS} FROM lots WHERE id = ANY ($1)", list(ids)):
+        into.owners[row["id"]] = (row["app"], row["user_id"], row["asset"])
+        into.lots[row["id"]] = lot_of(row)
+
+
+async def _load_transfers(pool: Pool, ids: list[str], into: Loaded) -> None:
+    for row in await pool.fetch(
+        "SELECT id, app, asset, from_user, to_user, amount, status, refusal FROM transfers WHERE id = ANY ($1)", ids
+    ):
+        into.transfers[row["id"]] = StoredTransfer(*row)
+
+
+async def _load_objects(pool: Pool, ids: list[str], into: Loaded) -> None:
+    """The events of charges and debits, and every lot that they name."""
+    named: set[str] = set()
+    for row in await pool.fetch(
+        "SELECT object, app, user_id, asset, position, type, time, payload FROM events"
+        " WHERE object = ANY ($1) ORDER BY partition, position",
+        ids,
+    ):
+        event = codec.decode(row["type"], row["payload"], from_datetime(row["time"]))
+        if isinstance(event, ev.TransferCredited):
+            continue
+        into.owners.setdefault(row["object"], (row["app"], row["user_id"], row["asset"]))
+        into.objects.setdefault(row["object"], []).append((row["position"], event))
+        named.update(s.lot for s in slices_of(event))
+    if named:
+        owners = into.owners
+        into.owners = {}
+        await load_lots(pool, list(named), into)
+        into.owners = owners
+
+
+def slices_of(event: ev.Event) -> list[ev.SliceOf | ev.MovedLot]:
+    """The slices that an event took, which its undoing may have to put back."""
+    match event:
+        case ev.CreditsCharged(slices=slices):
+            return list(slices)
+        case ev.HoldCaptured(slices=slices, excess=excess):
+            return [*slices, *excess]
+        case ev.TransferDebited(slices=moved):
+            return list(moved)
+        case _:
+            return []

@@ -1,0 +1,397 @@
+"""One batch: requests decided one after another on an overlay, and the rows that make the outcome durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+
+from libs.events.ids import Ids, InvalidIdError, UlidSource, parse_id
+from libs.events.partition import partition_of
+from libs.service.problems import Problem
+from services.ledger.domain import config as conf
+from services.ledger.domain import events as ev
+from services.ledger.domain.decide import Context, Outcome, decide
+from services.ledger.domain.evolve import attach
+from services.ledger.domain.records import Loaded as Records
+from services.ledger.domain.records import charge_record
+from services.ledger.domain.rejections import Rejected, conflict, not_found
+from services.ledger.domain.state import Account, Lot, Profile
+from services.ledger.requests import Answer, ApplyConfig, Request, SettleTransfer
+from services.ledger.store.append import Rows
+from services.ledger.store.heads import Head
+from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult, StoredTransfer, slices_of
+from services.ledger.writer.effects import Effects
+from services.ledger.writer.layer import Layer, Layers
+from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, origin_of
+
+REPEATABLE = frozenset({402, 404, 409})
+"""Refusals that are outcomes: stored under the key and repeated."""
+
+
+@dataclass(slots=True)
+class Situation:
+    """What a batch is decided in: the layers below it, what was read for it, the heads it stands on, the time."""
+
+    below: tuple[Layer, ...]
+    loaded: Loaded
+    heads: dict[int, Head]
+    now: int
+    app_now: Callable[[str], int | None]
+    """The clock of an app in test mode, None for the others."""
+    ulids: UlidSource
+    partitions: int
+
+
+class Batch:
+    """Decides requests in order. After :meth:`finish`, `rows` is what to append and `answers` what to say then."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.layer = Layer()
+        self.log = LogRows(dict(situation.heads))
+        self.rows = Rows()
+        self.answers: list[tuple[Request, Answer]] = []
+        self._situation = situation
+        self._layers = Layers(self.layer, *situation.below)
+        self._effects = Effects(self.layer, self.rows, situation.partitions)
+        self._cursors: dict[tuple[str, str, int], int] = {}
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to append."""
+        return bool(self.log.rows or self.rows.results or self.rows.rest)
+
+    @property
+    def heads(self) -> dict[int, Head]:
+        """The heads after this batch."""
+        return self.log.heads
+
+    def decide(self, request: Request) -> None:
+        """Decide one request; its answer may be given once the batch is durable."""
+        try:
+            answer = self._decide(request)
+        except Rejected as rejected:
+            answer = self._refuse(request, rejected)
+        if request.cursor is not None:
+            cursor = request.cursor
+            self._cursors[cursor.cluster_id, cursor.topic, cursor.partition] = cursor.offset + 1
+        self.answers.append((request, answer))
+
+    def finish(self) -> None:
+        """Make the rows complete; nothing is decided after this."""
+        self._effects.finish()
+        self.rows.events = self.log.rows
+        self.rows.heads = [(start, self.log.heads[partition]) for partition, start in sorted(self.log.start.items())]
+        for (cluster_id, topic, partition), next_offset in self._cursors.items():
+            self.rows.add(
+                "cursors",
+                {"cluster_id": cluster_id, "topic": topic, "partition": partition, "next_offset": next_offset},
+            )
+
+    def _decide(self, request: Request) -> Answer:
+        config = self._layers.find(lambda layer: layer.configs, request.app)
+        key = self._account_key(request, config)
+        request.user = key[1]
+        self._partition(request)
+        repeated = self._repeated(request)
+        if repeated is not None:
+            return repeated
+        if config is None:
+            command = request.build(0)
+            if not isinstance(command, ApplyConfig):
+                raise not_found("app")
+            return self._apply_config(request, None, command)
+        command = request.build(config.scales.get(key[2], 0))
+        if isinstance(command, ApplyConfig):
+            return self._apply_config(request, config, command)
+        self._check_transfer(request)
+        if isinstance(command, SettleTransfer):
+            self._effects.settle(command.transfer, "refused", self._now(request), command.refusal)
+            self._settled(command.transfer, "refused")
+            return Answer(200, b"{}")
+        account, context = self._prepare(request, key, config)
+        return self._take(request, key, account, decide(account, command, context), context)
+
+    # Finding things
+
+    def _account_key(self, request: Request, config: conf.AppConfig | None) -> AccountKey:
+        if request.user == APP_ACCOUNT:
+            return (request.app, APP_ACCOUNT, "")
+        if config is None:
+            raise not_found("app")
+        if request.target is not None and request.by_target:
+            owners = self._situation.loaded.owners
+            owner = self._layers.find(lambda layer: layer.owners, request.target) or owners.get(request.target)
+            if owner is None or owner[0] != request.app:
+                raise not_found(request.target.partition("_")[0])
+            return owner
+        return (request.app, request.user, config.asset(request.asset))
+
+    def _partition(self, request: Request) -> int:
+        """The partition that a request belongs to; 503 `not_leader` if this writer does not own it."""
+        if request.user or request.target is None:
+            partition = partition_of(request.app, request.user or APP_ACCOUNT, self._situation.partitions)
+        else:
+            try:
+                partition = parse_id(request.target)
+            except InvalidIdError:
+                partition = partition_of(request.app, APP_ACCOUNT, self._situation.partitions)
+        if partition not in self.log.heads:
+            raise Rejected(503, "not_leader", "Another process writes this account.")
+        return partition
+
+    def _now(self, request: Request) -> int:
+        app_now = self._situation.app_now(request.app)
+        return self._situation.now if app_now is None else app_now
+
+    def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Account, Context]:
+        account = self._layers.find(lambda layer: layer.accounts, key) or self._situation.loaded.accounts.get(key)
+        partition = partition_of(key[0], key[1], self._situation.partitions)
+        if account is None:
+            account = Account(Profile(*key, scale=config.scales[key[2]], partition=partition))
+        self._effects.found(key, account)
+        records, lots = self._records(request)
+        dead = {lot.terms.id for lot in lots} - account.lots.keys()
+        if dead:
+            self._effects.attached(dead)
+            account = attach(account, lots)
+        now = max(self._now(request), account.time_us)
+        return account, Context(config, now, Ids(self._situation.ulids, partition, now), records)
+
+    def _records(self, request: Request) -> tuple[Records, list[Lot]]:
+        """What the named objects tell, and the dead lots that the command may touch."""
+        records, loaded = Records(), self._situation.loaded
+        names = list(request.lots)
+        target = request.target
+        word = "" if target is None else target.partition("_")[0]
+        if target is not None and word == "hold":
+            known = self._layers.find(lambda layer: layer.resolutions, target)
+            records.resolution = known or loaded.resolutions.get(target)
+        elif target is not None and word == "grant":
+            names.append(target)
+        elif target is not None:
+            events = self._events(target)
+            names += [s.lot for event in events for s in slices_of(event)]
+            records.charge = charge_record(events)
+            records.debit = next((e for e in events if isinstance(e, ev.TransferDebited)), None)
+        found = (self._layers.find(lambda layer: layer.lots, name) or loaded.lots.get(name) for name in names)
+        return records, [lot for lot in found if lot is not None]
+
+    def _events(self, target: str) -> list[ev.Event]:
+        """The events of an object: those read from the database, and those decided since."""
+        by_position = dict(self._situation.loaded.objects.get(target, ()))
+        by_position.update(self._layers.events(target))
+        return [by_position[position] for position in sorted(by_position)]
+
+    # Once only
+
+    def _repeated(self, request: Request) -> Answer | None:
+        loaded = self._situation.loaded
+        if request.key:
+            key = (request.app, request.user, request.key, request.caller)
+            result = self._layers.find(lambda layer: layer.results, key) or loaded.results.get(key)
+            if result is not None:
+                if result.fingerprint != request.fingerprint:
+                    detail = "This idempotency key was used with another request."
+                    raise Rejected(422, "idempotency_key_reused", detail)
+                return Answer(result.status, result.body, replayed=True)
+        if request.unique_ref is None:
+            return None
+        ref_key = (request.app, request.user, request.unique_type, request.unique_ref)
+        ref = self._layers.find(lambda layer: layer.refs, ref_key) or loaded.refs.get(ref_key)
+        if ref is None:
+            return None
+        if ref.fingerprint != request.unique_fingerprint:
+            raise conflict("unique_ref_taken", "This unique_ref belongs to another request.", {"first": ref.object})
+        if request.door == "kafka":
+            event = ev.CommandRepeated(
+                command=request.command_id, command_type=request.type, first=ref.object, user=request.user
+            )
+            self._add_app_event(request, event)
+        return self._store(request, Answer(ref.status, ref.body, replayed=True))
+
+    def _store(self, request: Request, answer: Answer) -> Answer:
+        """Keep the outcome under the idempotency key, in the transaction of its effect."""
+        partition = self._partition(request)
+        position = self.log.touch(partition).position
+        if request.key:
+            key = (request.app, request.user, request.key, request.caller)
+            self.layer.results[key] = StoredResult(request.fingerprint, answer.status, answer.body)
+            self.rows.results.append(
+                (
+                    request.app,
+                    request.caller,
+                    request.user,
+                    request.key,
+                    request.fingerprint,
+                    request.type,
+                    request.command_id,
+                    answer.status,
+                    answer.body,
+                    partition,
+                    position,
+                )
+            )
+        return answer
+
+    def _claim(self, request: Request, made: str, answer: Answer) -> None:
+        """A success claims its unique_ref, for ever."""
+        if request.unique_ref is None:
+            return
+        key = (request.app, request.user, request.unique_type, request.unique_ref)
+        self.layer.refs[key] = StoredRef(request.unique_fingerprint, made, answer.status, answer.body)
+        self.rows.add(
+            "unique_refs",
+            {
+                "app": request.app,
+                "user_id": request.user,
+                "command_type": request.unique_type,
+                "ref": request.unique_ref,
+                "fingerprint": request.unique_fingerprint.hex(),
+                "object": made,
+                "status": answer.status,
+                "body": answer.body.decode(),
+            },
+        )
+
+    # Outcomes
+
+    def _take(self, request: Request, key: AccountKey, before: Account, outcome: Outcome, context: Context) -> Answer:
+        account = outcome.account
+        self.layer.accounts[key] = account
+        if outcome.due:
+            suffix = context.ids.new("x")[2:]
+            command = f"command_{suffix}"
+            origin = Origin(key[0], key[1], f"transaction_{suffix}", command, command, command, "@clock", "", None)
+            self._add(origin, (before, account), outcome.due, context)
+        if outcome.rejected is not None:
+            raise outcome.rejected
+        if outcome.events:
+            origin = origin_of(request, key[0], key[1], context.ids.new("x")[2:])
+            request.command_id = origin.command_id
+            self._add(origin, (before, account), outcome.events, context, request)
+        partition = account.profile.partition
+        position = self.log.touch(partition).position
+        answer = Answer(outcome.status, orjson.dumps({**outcome.body, "position": position, "partition": partition}))
+        if outcome.events:
+            self._claim(request, str(outcome.body["id"]), answer)
+            if request.transfer is not None:
+                self._settled(request.transfer, str(outcome.body["status"]))
+        return self._store(request, answer)
+
+    def _add(
+        self,
+        origin: Origin,
+        around: tuple[Account, Account],
+        events: list[ev.AccountEvent],
+        context: Context,
+        request: Request | None = None,
+    ) -> None:
+        before, after = around
+        profile = after.profile
+        head = self.log.touch(profile.partition)
+        for event in events:
+            event_id = self.log.add(origin, profile.partition, event, profile.scale, context.ids)
+            self._effects.project(before, after, event, head.position)
+            if request is not None and request.text is not None and event.text_digest is not None:
+                salt, body = request.text.salt.hex(), request.text.body
+                self.rows.add(
+                    "texts",
+                    {"event_id": event_id, "app": profile.app, "user_id": profile.user, "salt": salt, "body": body},
+                )
+        if context.config.test_clock_start is None:
+            head.time_us = max(head.time_us, context.now)
+
+    def _add_app_event(self, request: Request, event: ev.AppEvent) -> int:
+        """Put an event of the app itself where the command was decided; its position."""
+        partition = self._partition(request)
+        event.at = self._now(request)
+        ids = Ids(self._situation.ulids, partition, event.at)
+        origin = origin_of(request, request.app, APP_ACCOUNT, ids.new("x")[2:])
+        self.log.add(origin, partition, event, 0, ids)
+        return self.log.heads[partition].position
+
+    def _refuse(self, request: Request, rejected: Rejected) -> Answer:
+        """The problem that a refused request is answered with. A refusal by Kafka is an event: its sender must hear."""
+        extra = dict(rejected.extra)
+        errors = extra.pop("errors", None)
+        problem = Problem(
+            rejected.detail,
+            status=rejected.status,
+            code=rejected.code,
+            title=rejected.code.replace("_", " ").capitalize(),
+            errors=errors if isinstance(errors, list) else None,
+            extra=extra,
+        )
+        answer = Answer(rejected.status, orjson.dumps(problem.to_dict(request.request_id)), outcome=rejected.code)
+        if rejected.status == 503:
+            return answer
+        if request.door == "kafka":
+            event = ev.CommandRefused(
+                command=request.command_id,
+                command_type=request.type,
+                status=rejected.status,
+                code=rejected.code,
+                detail=rejected.detail,
+                user=request.user or None,
+            )
+            self._add_app_event(request, event)
+        return self._store(request, answer) if rejected.status in REPEATABLE else answer
+
+    # The app's configuration
+
+    def _apply_config(self, request: Request, current: conf.AppConfig | None, command: ApplyConfig) -> Answer:
+        version = 0 if current is None else current.version
+        if command.expected is not None and command.expected != version:
+            detail = f"The configuration is at version {version}."
+            raise Rejected(412, "version_mismatch", detail, {"version": version})
+        document = command.document
+        conf.check_successor(None if current is None else current.document, document)
+        if current is None or current.document != document:
+            version += 1
+            text = conf.canonical(document)
+            position = self._add_app_event(request, ev.ConfigApplied(version=version, document=text))
+            self.layer.configs[request.app] = conf.compile_config(request.app, version, document)
+            self.rows.add(
+                "configs",
+                {
+                    "app": request.app,
+                    "version": version,
+                    "document": text,
+                    "applied_at": self.log.moment(self._now(request)),
+                    "partition": self._partition(request),
+                    "position": position,
+                },
+            )
+        body = {"app": request.app, "version": version, "config": document.model_dump(mode="json")}
+        return self._store(request, Answer(200, orjson.dumps(body)))
+
+    # Transfers
+
+    def _check_transfer(self, request: Request) -> None:
+        """A step of a transfer is taken once: the credit or its refusal while pending, the return when refused."""
+        if request.transfer is None:
+            return
+        stored = self._transfer(request.transfer)
+        expected = "refused" if request.type == "transfer.return" else "pending"
+        if stored is None or stored.status != expected:
+            raise conflict("transfer_settled", "This step of the transfer has been taken.")
+
+    def _transfer(self, transfer_id: str) -> StoredTransfer | None:
+        known = self._layers.find(lambda layer: layer.transfers, transfer_id)
+        return known or self._situation.loaded.transfers.get(transfer_id)
+
+    def _settled(self, transfer_id: str, status: str) -> None:
+        stored = self._transfer(transfer_id)
+        if stored is not None:
+            self.layer.transfers[transfer_id] = StoredTransfer(
+                stored.id,
+                stored.app,
+                stored.asset,
+                stored.from_user,
+                stored.to_user,
+                stored.amount,
+                status,
+                stored.refusal,
+            )

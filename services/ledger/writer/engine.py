@@ -1,0 +1,308 @@
+"""The loop of the single writer: queue, read, decide, append, answer; a batch commits while the next is decided.
+
+There is no waiting timer: what arrives during a commit is the next batch. An answer is given after its commit, and
+only while the lease is valid.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from libs.events.ids import UlidSource
+from libs.service.clock import Clock
+from libs.service.db import Connection, Pool
+from libs.service.problems import Overloaded, Problem, ReadOnly, Unavailable
+from services.ledger import metrics
+from services.ledger.domain.config import AppConfig
+from services.ledger.requests import Answer, Request
+from services.ledger.store.append import AmbiguousError, FencedError, RefusedError, append, parameters
+from services.ledger.store.heads import Head
+from services.ledger.writer.batch import Batch, Situation
+from services.ledger.writer.layer import Layer, Layers
+from services.ledger.writer.reading import read_for
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS_MAX = 3
+"""How often a request is decided again after a batch that the database refused, before its caller is told."""
+
+
+@dataclass(slots=True)
+class Limits:
+    """How much a writer takes on. `recent_max` must exceed what two batches can touch."""
+
+    queue_max: int = 4096
+    batch_max: int = 512
+    sweeps_max: int = 128
+    accounts_max: int = 200_000
+    recent_max: int = 50_000
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a writer works with.
+
+    `recover` opens a new appending connection, fences the old one's past and answers the heads as they are then; it
+    waits for a database that is away and raises :class:`FencedError` when the lease has been lost meanwhile.
+    """
+
+    pool: Pool
+    clock: Clock
+    app_now: Callable[[str], int | None]
+    partitions: int
+    shard: str
+    may_answer: Callable[[], bool]
+    recover: Callable[[], Awaitable[tuple[Connection, dict[int, Head]]]]
+    limits: Limits
+
+
+class Writer:
+    """Decides what is submitted, one after another. :meth:`run` ends only by cancellation or :class:`FencedError`."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        connection: Connection,
+        heads: dict[int, Head],
+        configs: dict[str, AppConfig],
+    ) -> None:
+        self._with = surroundings
+        self._connection = connection
+        self._heads = heads
+        limits = surroundings.limits
+        self._base = Layer.bounded(limits.accounts_max, limits.recent_max)
+        self._base.configs.update(configs)
+        self._queue: deque[Request] = deque()
+        self._sweeps: deque[Request] = deque()
+        self._arrived = asyncio.Event()
+        self._inflight: Batch | None = None
+        self._commit: asyncio.Task[bool] | None = None
+        self._ulids = UlidSource()
+        self._last_us = max((head.time_us for head in heads.values()), default=0)
+        self._closed = False
+        metrics.QUEUE_LIMIT.set(limits.queue_max)
+
+    # Callers
+
+    def submit(self, request: Request) -> asyncio.Future[Answer]:
+        """Queue a request; its future gets the answer after the commit, or a Problem (503) when there is none.
+
+        Raises :class:`Overloaded` when the queue is full. Sweeps wait behind live commands.
+        """
+        if self._closed:
+            raise Unavailable("This process no longer writes this shard.")
+        queue = self._sweeps if request.type == "sweep" else self._queue
+        if len(queue) >= self._with.limits.queue_max:
+            raise Overloaded()
+        request.queued_at = perf_counter()
+        queue.append(request)
+        self._arrived.set()
+        return request.answer
+
+    @property
+    def owned(self) -> set[int]:
+        """The partitions that this writer owns."""
+        return set(self._heads)
+
+    @property
+    def configs(self) -> dict[str, AppConfig]:
+        """Every app's configuration as last committed or read."""
+        return dict(self._base.configs)
+
+    def set_config(self, config: AppConfig) -> None:
+        """Take over a version that another shard applied."""
+        known = self._base.configs.get(config.app)
+        if known is None or known.version < config.version:
+            self._base.configs[config.app] = config
+
+    def close(self) -> None:
+        """Refuse what is queued and what comes; the outcome of what is in flight can be asked by its key."""
+        self._closed = True
+        waiting = [*self._queue, *self._sweeps]
+        if self._inflight is not None:
+            waiting += [request for request, _ in self._inflight.answers]
+        for request in waiting:
+            self._fail(request, Unavailable("The writer of this account has changed; send the request again."))
+        self._queue.clear()
+        self._sweeps.clear()
+
+    def disconnect(self) -> None:
+        """Drop the appending connection; what it has sent is fenced by whoever takes over."""
+        self._connection.terminate()
+
+    # The loop
+
+    async def run(self) -> None:
+        """Decide and append until fenced or cancelled."""
+        try:
+            while True:
+                requests = await self._take()
+                batch = await self._decide(requests)
+                stands = await self._settle()
+                if batch is None:
+                    continue
+                if not stands:
+                    # What it was decided on did not come to be, or the epochs have changed.
+                    self._again(batch)
+                    continue
+                self._inflight = batch
+                self._commit = asyncio.create_task(self._append(batch))
+        finally:
+            if self._commit is not None:
+                self._commit.cancel()
+                with contextlib.suppress(asyncio.CancelledError, FencedError):
+                    await self._commit
+            self.close()
+
+    async def _take(self) -> list[Request]:
+        """The next batch: live commands first, then sweeps; a request that may have spoilt a batch comes alone."""
+        while not self._queue and not self._sweeps:
+            if self._commit is not None and self._commit.done():
+                await self._settle()
+            self._arrived.clear()
+            if self._commit is None:
+                await self._arrived.wait()
+            else:
+                arrived = asyncio.ensure_future(self._arrived.wait())
+                await asyncio.wait({arrived, self._commit}, return_when=asyncio.FIRST_COMPLETED)
+                arrived.cancel()
+        if self._queue and self._queue[0].attempts:
+            return [self._queue.popleft()]
+        limits = self._with.limits
+        requests: list[Request] = []
+        while self._queue and len(requests) < limits.batch_max and not self._queue[0].attempts:
+            requests.append(self._queue.popleft())
+        while self._sweeps and len(requests) < limits.sweeps_max:
+            requests.append(self._sweeps.popleft())
+        metrics.QUEUE.set(len(self._queue))
+        return requests
+
+    def _below(self) -> tuple[Layer, ...]:
+        return (self._base,) if self._inflight is None else (self._inflight.layer, self._base)
+
+    async def _decide(self, requests: list[Request]) -> Batch | None:
+        """The requests decided on top of all that went before; None if the database could not be read."""
+        try:
+            loaded = await read_for(self._with.pool, requests, Layers(*self._below()))
+        except Exception as error:
+            logger.warning("reading for a batch failed: %s", error)
+            for request in requests:
+                self._fail(request, Unavailable("The database cannot be read at present."))
+            return None
+        self._last_us = max(self._with.clock.now_us(), self._last_us)
+        heads = self._heads if self._inflight is None else self._inflight.heads
+        batch = Batch(
+            Situation(
+                self._below(), loaded, heads, self._last_us, self._with.app_now, self._ulids, self._with.partitions
+            )
+        )
+        for request in requests:
+            try:
+                batch.decide(request)
+            except Exception:
+                # The batch may hold half of what this request did: it is dropped, and the others are decided anew.
+                logger.exception("deciding %s failed", request.type)
+                self._fail(request, Problem())
+                self._queue.extendleft(r for r in reversed(requests) if r is not request)
+                return None
+        batch.finish()
+        return batch
+
+    async def _settle(self) -> bool:
+        """Wait for the batch in flight; whether one that was decided on top of it still stands."""
+        if self._commit is None:
+            return True
+        try:
+            return await self._commit
+        finally:
+            self._commit = None
+            self._inflight = None
+
+    async def _append(self, batch: Batch) -> bool:
+        if not batch.writes:
+            self._answer(batch)
+            return True
+        started = perf_counter()
+        try:
+            await append(self._connection, parameters(batch.rows))
+        except FencedError:
+            metrics.APPEND_FAILURES.labels("fenced").inc()
+            raise
+        except RefusedError as error:
+            metrics.APPEND_FAILURES.labels("read_only" if error.read_only else "other").inc()
+            logger.warning("a batch was refused: %s", error)
+            self._refused(batch, read_only=error.read_only)
+            return False
+        except AmbiguousError as error:
+            metrics.APPEND_FAILURES.labels("ambiguous").inc()
+            logger.warning("the connection was lost during an append: %s", error)
+            await self._recover(batch)
+            return False
+        metrics.APPEND.observe(perf_counter() - started)
+        self._commit_done(batch)
+        return True
+
+    def _commit_done(self, batch: Batch) -> None:
+        self._base.pour(batch.layer)
+        self._heads = batch.heads
+        metrics.HEAD.labels(self._with.shard).set(sum(head.position for head in self._heads.values()))
+        self._answer(batch)
+
+    async def _recover(self, batch: Batch) -> None:
+        """Find out whether a batch was committed: fence the lost connection's transaction, then read the heads."""
+        self._connection.terminate()
+        self._connection, heads = await self._with.recover()
+        committed = all(heads[start.partition].hash == after.hash for start, after in batch.rows.heads)
+        self._heads = heads
+        if not committed or not batch.rows.heads:
+            self._again(batch)
+            return
+        self._base.pour(batch.layer)
+        self._answer(batch)
+
+    # Endings
+
+    def _again(self, batch: Batch) -> None:
+        """Nothing of this batch happened: its requests are decided anew, before everything else."""
+        for request, _ in reversed(batch.answers):
+            if not request.answer.done():
+                (self._sweeps if request.type == "sweep" else self._queue).appendleft(request)
+        self._arrived.set()
+
+    def _refused(self, batch: Batch, *, read_only: bool) -> None:
+        """The database would not take the batch. Its requests come again one by one, to find the one that spoils."""
+        for request, _ in batch.answers:
+            request.attempts += 1
+            if read_only:
+                self._fail(request, ReadOnly("The database takes no writes at present."))
+            elif request.attempts >= ATTEMPTS_MAX:
+                self._fail(request, Unavailable("This request could not be stored."))
+        self._again(batch)
+
+    def _answer(self, batch: Batch) -> None:
+        if not self._with.may_answer():
+            for request, _ in batch.answers:
+                self._fail(request, Unavailable("The outcome is stored; ask for it by its idempotency key."))
+            return
+        now = perf_counter()
+        metrics.BATCH.observe(len(batch.answers))
+        for request, answer in batch.answers:
+            if not request.answer.done():
+                request.answer.set_result(answer)
+            metrics.DURATION.observe(now - request.queued_at)
+            if answer.replayed:
+                metrics.REPLAYS.inc()
+            metrics.count(request.type, request.door, answer.outcome)
+
+    @staticmethod
+    def _fail(request: Request, problem: Problem) -> None:
+        if not request.answer.done():
+            request.answer.set_exception(problem)
+            # A caller that went away asks no more; its exception is not news.
+            request.answer.exception()

@@ -1,0 +1,163 @@
+"""The rows that a batch adds to the log: places, ids and hashes, in the order in which things were decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from libs.events.ids import Ids
+from libs.service.clock import to_datetime
+from services.ledger.domain import codec
+from services.ledger.domain import events as ev
+from services.ledger.domain.chain import chain_hash
+from services.ledger.requests import Request
+from services.ledger.store.heads import Head
+
+APP_ACCOUNT = "@app"
+SCHEMA_VERSION = b"1"
+
+
+@dataclass(slots=True)
+class Origin:
+    """What all events of one command share."""
+
+    app: str
+    user: str
+    transaction_id: str
+    command_id: str
+    correlation_id: str
+    causation_id: str
+    actor: str
+    key: str
+    traceparent: str | None
+
+
+_OBJECT_FIELDS = {
+    ev.CreditsCharged: "charge",
+    ev.HoldCaptured: "charge",
+    ev.ChargeRefunded: "charge",
+    ev.HoldCreated: "hold",
+    ev.HoldExtended: "hold",
+    ev.HoldReleased: "hold",
+    ev.HoldExpired: "hold",
+    ev.GrantRevoked: "grant",
+    ev.TransferDebited: "transfer",
+    ev.TransferCredited: "transfer",
+    ev.TransferReturned: "transfer",
+    ev.BalanceAdjusted: "adjustment",
+}
+
+
+def object_of(event: ev.Event) -> str | None:
+    """The id that an event is looked up by."""
+    if isinstance(event, ev.CreditsGranted):
+        return event.lot.grant
+    name = _OBJECT_FIELDS.get(type(event))
+    return None if name is None else getattr(event, name)
+
+
+class LogRows:
+    """The log rows of one batch, on top of the heads it was decided on."""
+
+    __slots__ = ("_moment", "heads", "rows", "start")
+
+    def __init__(self, heads: dict[int, Head]) -> None:
+        self.heads = heads
+        self.start: dict[int, Head] = {}
+        self.rows: list[tuple[Any, ...]] = []
+        self._moment: tuple[int, datetime] = (0, to_datetime(0))
+
+    def touch(self, partition: int) -> Head:
+        """The head of a partition, noted as one that the append must lock and compare."""
+        head = self.heads[partition]
+        if partition not in self.start:
+            self.start[partition] = head
+            head = self.heads[partition] = Head(partition, head.position, head.hash, head.epoch, head.time_us)
+        return head
+
+    def moment(self, time_us: int) -> datetime:
+        """A time as PostgreSQL takes it; most of a batch share one."""
+        if self._moment[0] != time_us:
+            self._moment = (time_us, to_datetime(time_us))
+        return self._moment[1]
+
+    def add(self, origin: Origin, partition: int, event: ev.Event, scale: int, ids: Ids) -> str:
+        """Put one event at the end of its partition; its id."""
+        head = self.touch(partition)
+        event_id = ids.new("event")
+        payload = codec.encode(event, scale)
+        if isinstance(event, ev.AccountEvent):
+            user, asset, version = origin.user, event.asset, event.account_version
+            account = f"{user}/{asset}"
+            reference, member = event.reference, event.member
+        else:
+            user = account = APP_ACCOUNT
+            asset, version, reference, member = "", 0, None, None
+        type_name = codec.TYPE_NAMES[type(event)]
+        head.position += 1
+        head.hash = chain_hash(
+            head.hash,
+            [
+                b"%d" % partition,
+                b"%d" % head.position,
+                b"%d" % head.epoch,
+                origin.app.encode(),
+                account.encode(),
+                type_name.encode(),
+                SCHEMA_VERSION,
+                event_id.encode(),
+                origin.transaction_id.encode(),
+                origin.command_id.encode(),
+                origin.correlation_id.encode(),
+                origin.causation_id.encode(),
+                origin.actor.encode(),
+                origin.key.encode(),
+                b"%d" % event.at,
+            ],
+            payload,
+        )
+        self.rows.append(
+            (
+                partition,
+                head.position,
+                head.epoch,
+                origin.app,
+                user,
+                asset,
+                version,
+                type_name,
+                event_id,
+                origin.transaction_id,
+                origin.command_id,
+                origin.correlation_id,
+                origin.causation_id,
+                origin.actor,
+                origin.key,
+                self.moment(event.at),
+                payload,
+                head.hash,
+                object_of(event),
+                reference,
+                member,
+                origin.traceparent,
+            )
+        )
+        return event_id
+
+
+def origin_of(request: Request, app: str, user: str, suffix: str) -> Origin:
+    """The origin of a request's events; `suffix` is the end of a fresh id, shared by transaction and command."""
+    command_id = request.command_id or f"command_{suffix}"
+    return Origin(
+        app,
+        user,
+        f"transaction_{suffix}",
+        command_id,
+        request.correlation_id or request.request_id,
+        # An event is caused by its command; what caused the command stays with the command.
+        command_id,
+        request.actor,
+        request.key,
+        request.traceparent,
+    )

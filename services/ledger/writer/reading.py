@@ -1,0 +1,70 @@
+"""What a batch must read before it can be decided: whatever its requests name and no layer knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from libs.service.db import Pool
+from services.ledger.requests import Request
+from services.ledger.store import load
+from services.ledger.store.load import AccountKey, Loaded, RefKey, ResultKey
+from services.ledger.writer.layer import Layers
+from services.ledger.writer.log import APP_ACCOUNT
+
+
+async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers) -> Loaded:
+    """Everything that these requests need beyond the layers: first what ids stand for, then what hangs on users."""
+    loaded = Loaded()
+    targets = [target for request in requests for target in _targets(request, layers)]
+    if targets:
+        await load.load_targets(pool, list(dict.fromkeys(targets)), loaded)
+    accounts: dict[AccountKey, None] = {}
+    results: dict[ResultKey, None] = {}
+    refs: dict[RefKey, None] = {}
+    for request in requests:
+        key = _account_key(request, layers, loaded)
+        user = request.user if key is None else key[1]
+        if key is not None and key[1] != APP_ACCOUNT and layers.find(lambda layer: layer.accounts, key) is None:
+            accounts[key] = None
+        if request.key:
+            result = (request.app, user, request.key, request.caller)
+            if layers.find(lambda layer: layer.results, result) is None:
+                results[result] = None
+        if request.unique_ref is not None:
+            refs[request.app, user, request.unique_type, request.unique_ref] = None
+    if results:
+        await load.load_results(pool, list(results), loaded)
+    if refs:
+        await load.load_refs(pool, list(refs), loaded)
+    if accounts:
+        await load.load_accounts(pool, list(accounts), loaded)
+    return loaded
+
+
+def _account_key(request: Request, layers: Layers, loaded: Loaded) -> AccountKey | None:
+    if request.target is not None and request.by_target:
+        owner = layers.find(lambda layer: layer.owners, request.target)
+        return owner or loaded.owners.get(request.target)
+    config = layers.find(lambda layer: layer.configs, request.app)
+    if config is None or request.user == APP_ACCOUNT:
+        return None
+    return (request.app, request.user, request.asset or config.default_asset)
+
+
+def _targets(request: Request, layers: Layers) -> list[str]:
+    """The ids that must be looked up: charges and transfers always, holds and lots when their account lacks them."""
+    named = [*request.lots]
+    if request.target is not None:
+        named.append(request.target)
+    if request.transfer is not None and request.transfer != request.target:
+        named.append(request.transfer)
+    return [name for name in named if not _at_hand(request, name, layers)]
+
+
+def _at_hand(request: Request, name: str, layers: Layers) -> bool:
+    word = name.partition("_")[0]
+    if word not in ("hold", "grant"):
+        return False
+    key = layers.find(lambda layer: layer.owners, name)
+    account = None if key is None else layers.find(lambda layer: layer.accounts, key)
+    return account is not None and (name in account.holds or name in account.lots)
