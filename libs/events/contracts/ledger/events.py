@@ -194,6 +194,7 @@ class HoldCaptured(AccountEvent):
     excess: tuple[SliceOf, ...] = ()
     overdraft: Credits = "0"
     shortfall: Credits = "0"
+    captured_total: Credits
     final: bool = True
     released: Returned | None = None
     service: str | None = None
@@ -205,6 +206,7 @@ class HoldReleased(AccountEvent):
 
     hold: str
     amount: Credits
+    captured_total: Credits
     released: Returned
     cause: str = "released"
 
@@ -215,6 +217,7 @@ class HoldExpired(AccountEvent):
 
     hold: str
     amount: Credits
+    captured_total: Credits
     released: Returned
     due_at: Time
 
