@@ -64,10 +64,10 @@ class Answer:
 class Request:
     """One command with all that the writer needs to decide it, once.
 
-    `build` makes the command when the account's scale is known, and may reject what was not a proper amount of it.
+    `build` makes the command when the account's scale is known, and may reject what is no proper amount of it.
     `by_target`: only `target` (the id of a hold, charge or grant) says whose account it is, and `user` is "" until it
-    has been found; `asset` is None for the app's default. `key` is "" for jobs, which are idempotent by what they ask. `fingerprint` identifies the
-    command as sent; `unique_fingerprint` the same without labels that may differ.
+    has been found. `asset` is None for the app's default. `key` is "" for jobs, which are idempotent by what they
+    ask. `fingerprint` identifies the command as sent; `unique_fingerprint` the same without labels that may differ.
     """
 
     app: str

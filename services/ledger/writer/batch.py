@@ -145,7 +145,7 @@ class Batch:
         app_now = self._situation.app_now(request.app)
         return self._situation.now if app_now is None else app_now
 
-    def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Account, Context]:
+    def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Context]:
         account = self._layers.find(lambda layer: layer.accounts, key) or self._situation.loaded.accounts.get(key)
         partition = partition_of(key[0], key[1], self._situation.partitions)
         if account is None:
