@@ -70,10 +70,16 @@ def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
+def documented_metrics() -> dict[str, tuple[str, frozenset[str]]]:
+    """Type and labels of every metric in the tables of docs/metrics.md."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]+) \|", METRICS.read_text(), re.MULTILINE)
+    return {name: (kind, frozenset(re.findall(r"\w+", labels))) for name, kind, labels in rows}
+
+
 def known_metrics() -> set[str]:
-    """Names in the tables of docs/metrics.md, histograms with the series that belong to them."""
+    """Names of the series of documented metrics: a histogram has three."""
     names: set[str] = set()
-    for name, kind in re.findall(r"^\| `(\w+)` \| (\w+) \|", METRICS.read_text(), re.MULTILINE):
+    for name, (kind, _) in documented_metrics().items():
         names |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"} if kind == "histogram" else {name}
     return names
 
