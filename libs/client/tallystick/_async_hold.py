@@ -13,7 +13,7 @@ from ._request import Common, Request
 from ._routes import holds
 from .errors import HoldResolved
 from .models import Capture, Hold
-from .values import Amount, amount_text
+from .values import Amount
 
 if TYPE_CHECKING:
     from ._async_client import AsyncCaller
@@ -43,8 +43,8 @@ class AsyncHolding(Held):
         self._extending = asyncio.create_task(self._extend(lease))
         return self
 
-    async def capture(self, amount: Amount, *, final: bool = True, **common: Unpack[Common]) -> Capture:
-        """Charge `amount` of it. Unless `final` is False this ends it and releases the rest.
+    async def capture(self, amount: Amount | None = None, *, final: bool = True, **common: Unpack[Common]) -> Capture:
+        """Charge `amount` of it, or all it has. Unless `final` is False this ends it and releases the rest.
 
         Raises HoldResolved when it had ended.
         """
@@ -53,7 +53,7 @@ class AsyncHolding(Held):
         except HoldResolved:
             self._gone()
             raise
-        self._note(capture, amount_text(amount), final)
+        self._note(capture, final)
         return capture
 
     async def release(self) -> None:

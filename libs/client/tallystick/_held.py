@@ -55,9 +55,8 @@ class Held:
         self._hold, self._open, self._lease = hold, True, Lease(hold, asked_ttl_s, sent_at)
         return self._lease
 
-    def _note(self, capture: Capture, amount: str, final: bool) -> None:
-        self._hold = capture
-        self._captured = self._captured + Decimal(amount) if capture.captured is None else capture.captured
+    def _note(self, capture: Capture, final: bool) -> None:
+        self._hold, self._captured = capture, capture.captured
         if final:
             self._end()
 

@@ -14,7 +14,7 @@ from ._request import Common, Request
 from ._routes import holds
 from .errors import HoldResolved
 from .models import Capture, Hold
-from .values import Amount, amount_text
+from .values import Amount
 
 if TYPE_CHECKING:
     from ._client import Caller
@@ -46,8 +46,8 @@ class Holding(Held):
             raise
         return self
 
-    def capture(self, amount: Amount, *, final: bool = True, **common: Unpack[Common]) -> Capture:
-        """Charge `amount` of it. Unless `final` is False this ends it and releases the rest.
+    def capture(self, amount: Amount | None = None, *, final: bool = True, **common: Unpack[Common]) -> Capture:
+        """Charge `amount` of it, or all it has. Unless `final` is False this ends it and releases the rest.
 
         Raises HoldResolved when it had ended.
         """
@@ -56,7 +56,7 @@ class Holding(Held):
         except HoldResolved:
             self._gone()
             raise
-        self._note(capture, amount_text(amount), final)
+        self._note(capture, final)
         return capture
 
     def release(self) -> None:

@@ -3,6 +3,8 @@
 One rule for both clients; times are monotonic seconds.
 """
 
+from datetime import UTC, datetime
+
 from ._steps import Retry
 from .errors import ConnectionFailed, RateLimited, ServerError, TallystickError
 from .models import Hold
@@ -20,15 +22,14 @@ _TRANSIENT = (ConnectionFailed, RateLimited, ServerError)
 class Lease:
     """How long a hold is known to live. It is extended when half of its time is over, for the same time again.
 
-    The time it was given is the difference of two of the ledger's own times, so that clocks which disagree do no
-    harm, and it counts from before the request was sent.
+    That time is what was asked for, else the difference of two of the ledger's own times, so that clocks which
+    disagree do no harm. It counts from before the request was sent.
     """
 
     __slots__ = ("_ended", "_expires_at", "_next", "_until", "lost", "ttl_s")
 
     def __init__(self, hold: Hold, asked_ttl_s: int | None, sent_at: float) -> None:
-        given = (hold.expires_at - hold.created_at).total_seconds() if hold.expires_at and hold.created_at else 0.0
-        self.ttl_s = int(given) or asked_ttl_s
+        self.ttl_s = asked_ttl_s or _given_s(hold)
         self.lost = False
         self._ended = False
         self._expires_at = hold.expires_at
@@ -67,3 +68,10 @@ class Lease:
 
     def _renew(self, ttl_s: int, sent_at: float) -> None:
         self._next, self._until = sent_at + ttl_s / 2, sent_at + ttl_s
+
+
+def _given_s(hold: Hold) -> int | None:
+    """Whole seconds given to a hold which asked for none; by this machine's clock if the answer has no start."""
+    if hold.expires_at is None:
+        return None
+    return max(1, int((hold.expires_at - (hold.created_at or datetime.now(UTC))).total_seconds()))

@@ -81,6 +81,11 @@ class InsufficientCredits(TallystickError):
         return self._credits("available")
 
     @property
+    def owed(self) -> Decimal | None:
+        """Credits that the account owes, to be repaid first."""
+        return self._credits("owed")
+
+    @property
     def top_up_url(self) -> str | None:
         """Where the user can buy more, if the app has such a page."""
         url = self.problem.get("top_up_url")
@@ -96,7 +101,13 @@ class Conflict(TallystickError):
 
 
 class HoldResolved(Conflict):
-    """The hold was already captured, released or has expired; `problem` tells which."""
+    """The hold was already captured, released or has expired."""
+
+    @property
+    def hold(self) -> Mapping[str, Any]:
+        """How it ended: `id`, `status`, `captured`, `resolved_at`, as the ledger recorded it."""
+        hold: Mapping[str, Any] = self.problem.get("hold") or {}
+        return hold
 
 
 class AccountFrozen(Conflict):

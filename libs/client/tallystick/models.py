@@ -10,8 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
-from .values import Amount
-
 T = TypeVar("T")
 
 
@@ -62,7 +60,10 @@ class Grant(Written):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation(Written):
-    """A grant taken back: `taken` now, `pending` once holds let go, `debt` is owed now, `absorbed` is let go."""
+    """A grant taken back: `taken` now, `pending` once holds let go, `debt` is owed now, `absorbed` is let go.
+
+    `id` names the revoke.
+    """
 
     id: str
     amount: Decimal | None = None
@@ -70,6 +71,7 @@ class Revocation(Written):
     pending: Decimal | None = None
     debt: Decimal | None = None
     absorbed: Decimal | None = None
+    grant: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +97,22 @@ class ChargeRecord(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund(Written):
-    """Credits given back to where a charge took them from."""
+    """Credits given back to where a charge took them from; `refunded` is all that was ever given back of it."""
 
     id: str
     amount: Decimal
     charge: str | None = None
+    refunded: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(Written):
-    """Credits set aside, and after a release or an extension the same hold again."""
+    """Credits set aside, and after an extension or a release the same hold again, with what was `released`."""
 
     id: str
+    captured: Decimal
     amount: Decimal | None = None
-    captured: Decimal | None = None
+    released: Decimal | None = None
     status: str | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
@@ -116,9 +120,13 @@ class Hold(Written):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture(Hold):
-    """A hold after a capture; `charge` is the charge that it made, refundable as such."""
+    """A hold after a capture: `amount` was captured now, `captured` in all.
+
+    `charge` is the charge that it made, refundable as such; `shortfall` is the part that no credit covered.
+    """
 
     charge: str
+    shortfall: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +147,8 @@ class HoldRecord(Answer):
 class Transfer(Answer):
     """Credits moved between two accounts of an app, `accounts` being both afterwards.
 
-    `status` is `pending` while the credit's outcome is not committed: `client.wait(transfer.id)`.
+    `status` is `pending` while the credit's outcome is not committed (`client.wait(transfer.id)`), then `completed`,
+    or `returned` when the other side refused it, `refusal` being why.
     """
 
     id: str
@@ -147,14 +156,15 @@ class Transfer(Answer):
     amount: Decimal | None = None
     from_user: str | None = None
     to_user: str | None = None
+    refusal: str | None = None
     accounts: tuple[Balances, ...] = ()
     replayed: bool = False
     idempotency_key: str | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether the outcome is still to come."""
-        return self.status == "pending"
+        """Whether it is still on its way, forth or back."""
+        return self.status not in {"completed", "returned"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +209,14 @@ class State(Balances):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold(Answer):
+    """An alert when available falls `below` this, armed again at `rearm_at` (the same, when left out)."""
+
+    below: Decimal
+    rearm_at: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account(Answer):
     """An account and its settings."""
 
@@ -213,6 +231,8 @@ class Account(Answer):
     available: Decimal | None = None
     position: int | None = None
     partition: int | None = None
+    freezes: tuple[str, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
     opened_at: datetime | None = None
     replayed: bool = False
     idempotency_key: str | None = None
@@ -235,14 +255,6 @@ class Transaction(Answer):
     description: str | None = None
     member: str | None = None
     metadata: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """An alert when available falls to `threshold`, armed again at `rearm_at` (default: the threshold itself)."""
-
-    threshold: Amount
-    rearm_at: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class HeldCredits:
 class Ledger:
     """The peer. `seen` is every request that arrived, `waiting` how many came to a gate."""
 
+    hold_ttl_s: float = 60.0
     hold_ttl_max_s: float = 3600.0
     token: str | None = None
     pending_polls: int = 0
@@ -209,19 +210,21 @@ class Ledger:
     def _hold(self, body: JSON) -> JSON:
         amount, now = Decimal(body["amount"]), time.time()
         self._spendable(body["user"], amount)
-        ttl_s = min(body.get("ttl_s", 60), self.hold_ttl_max_s)
+        ttl_s = body.get("ttl_s", self.hold_ttl_s)
+        if ttl_s > self.hold_ttl_max_s:
+            raise Refused(400, "invalid_request")
         hold = HeldCredits(f"hold_{len(self.holds)}", body["user"], amount, now, now + ttl_s)
         self.holds[hold.id] = hold
         return {**self._shown(hold), **self._after(hold.user)}
 
     def _resolve(self, hold: HeldCredits, verb: str, body: JSON) -> JSON:
         if hold.status != "open":
-            raise Refused(409, "hold_resolved", outcome=hold.status)
+            raise Refused(409, "hold_resolved", hold=self._shown(hold))
         charge: JSON = {}
         if verb == "extend":
             hold.expires_at = min(time.time() + body["ttl_s"], hold.created_at + self.hold_ttl_max_s)
         elif verb == "capture":
-            amount = Decimal(body["amount"])
+            amount = Decimal(body["amount"]) if "amount" in body else hold.amount - hold.captured
             if amount > hold.amount - hold.captured:
                 raise Refused(409, "capture_exceeds_tolerance")
             hold.captured += amount
@@ -240,7 +243,7 @@ class Ledger:
                 hold.status = "expired"
 
     def _shown(self, hold: HeldCredits) -> JSON:
-        times = {"created_at": _time(hold.created_at), "expires_at": _time(hold.expires_at)}
+        times = {"expires_at": _time(hold.expires_at)}
         amounts = {"amount": f"{hold.amount:.2f}", "captured": f"{hold.captured:.2f}"}
         return {"id": hold.id, "user": hold.user, "status": hold.status, **amounts, **times}
 

@@ -53,6 +53,21 @@ async def test_what_partial_captures_left_is_released(ada: AsyncClient, ledger: 
     assert await available(ada) == 7
 
 
+async def test_a_capture_without_an_amount_takes_all(ada: AsyncClient) -> None:
+    async with ada.hold("ada", 5) as hold:
+        await hold.capture(1, final=False)
+        await hold.capture()
+        assert hold.captured == 5
+    assert await available(ada) == 5
+
+
+async def test_a_hold_of_the_apps_default_time_is_extended_too(ada: AsyncClient, ledger: Ledger) -> None:
+    ledger.hold_ttl_s = 1
+    async with ada.hold("ada", 5):
+        await until(lambda: any(path.endswith("/extend") for path in ledger.paths()))
+        assert len(ledger.open_holds()) == 1
+
+
 async def test_nothing_captured_is_nothing_charged(ada: AsyncClient, ledger: Ledger) -> None:
     async with ada.hold("ada", 5):
         pass
@@ -123,39 +138,42 @@ async def test_a_second_cancel_does_not_stop_the_release_and_closing_waits_for_i
 
 
 async def test_long_work_keeps_its_hold(ada: AsyncClient, ledger: Ledger) -> None:
-    async with ada.hold("ada", 5, ttl_s=1) as hold:
-        await until(lambda: len([path for path in ledger.paths() if path.endswith("/extend")]) >= 3)
+    async with ada.hold("ada", 5, ttl_s=2) as hold:
+        began = time.time()
+        await until(lambda: time.time() > began + 2.5)
+        assert len([path for path in ledger.paths() if path.endswith("/extend")]) == 2
         assert (hold.lost, len(ledger.open_holds())) == (False, 1)
         await hold.capture(5)
     extensions = len([path for path in ledger.paths() if path.endswith("/extend")])
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(1.1)
     assert len([path for path in ledger.paths() if path.endswith("/extend")]) == extensions
     assert await available(ada) == 5
 
 
 async def test_an_extension_that_failed_for_a_moment_is_made_up_for(ada: AsyncClient, ledger: Ledger) -> None:
     ledger.faults["/extend"] += [not_reached] * 4
-    async with ada.hold("ada", 5, ttl_s=1) as hold:
-        await asyncio.sleep(1.3)
+    async with ada.hold("ada", 5, ttl_s=2) as hold:
+        await until(lambda: len([path for path in ledger.paths() if path.endswith("/extend")]) == 5)
         assert (hold.lost, len(ledger.open_holds())) == (False, 1)
 
 
 async def test_a_refused_extension_is_told_and_a_late_capture_is_refused(ada: AsyncClient, ledger: Ledger) -> None:
     ledger.faults["/extend"] += [answers(409, "hold_resolved")]
-    with pytest.raises(HoldResolved):
+    with pytest.raises(HoldResolved) as late:
         async with ada.hold("ada", 5, ttl_s=1) as hold:
             await until(lambda: hold.lost)
             await until(lambda: ledger.open_holds() == [])
             await hold.capture(5)
+    assert late.value.hold["status"] == "expired"
     assert hold.lost
     assert await available(ada) == 10
 
 
 async def test_at_the_maximum_it_stops_extending(ada: AsyncClient, ledger: Ledger) -> None:
-    ledger.hold_ttl_max_s = 1.0
-    async with ada.hold("ada", 5, ttl_s=60):
+    ledger.hold_ttl_max_s = 1.2
+    async with ada.hold("ada", 5, ttl_s=1):
         await until(lambda: ledger.open_holds() == [])
-    assert len([path for path in ledger.paths() if path.endswith("/extend")]) == 1
+    assert len([path for path in ledger.paths() if path.endswith("/extend")]) == 2
 
 
 async def test_a_lost_answer_makes_no_second_hold(ada: AsyncClient, ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ T0_TEXT = "2026-01-02T03:04:05.000000Z"
 ANSWER: dict[str, Any] = {
     **{
         "id": "x",
+        "captured": "0",
         "user": "ada",
         "settled": "1",
         "held": "0",
@@ -84,6 +86,7 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
         "POST /v1/holds/hold_1/capture",
         {"amount": "1", "final": False},
     ),
+    ("capture", lambda c: c.capture("hold_1"), "POST /v1/holds/hold_1/capture", {}),
     ("extend", lambda c: c.extend("hold_1", 60), "POST /v1/holds/hold_1/extend", {"ttl_s": 60}),
     ("release", lambda c: c.release("hold_1"), "POST /v1/holds/hold_1/release", {}),
     ("get_account", lambda c: c.get_account("ada", asset="gold"), "GET /v1/accounts/ada?asset=gold", None),
@@ -120,9 +123,11 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
     ("close_account", lambda c: c.close_account("ada"), "POST /v1/accounts/ada/close", {}),
     (
         "put_thresholds",
-        lambda c: c.put_thresholds("ada", [Threshold(10, rearm_at="20"), Threshold("5")]),
+        lambda c: c.put_thresholds(
+            "ada", [Threshold(below=Decimal(10), rearm_at=Decimal(20)), Threshold(below=Decimal(5))]
+        ),
         "PUT /v1/accounts/ada/thresholds",
-        {"thresholds": [{"threshold": "10", "rearm_at": "20"}, {"threshold": "5"}]},
+        {"thresholds": [{"below": "10", "rearm_at": "20"}, {"below": "5"}]},
     ),
     ("erase", lambda c: c.erase("ada"), "POST /v1/accounts/ada/erase", {}),
     (

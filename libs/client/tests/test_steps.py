@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tallystick import ConnectionFailed, Forbidden, Hold, Retry, TallystickError, __version__
 from tallystick._lease import Lease
@@ -28,11 +28,13 @@ def held(ttl_s: float) -> Hold:
         available=zero,
         position=1,
         partition=0,
+        captured=zero,
         created_at=start,
         expires_at=start + timedelta(seconds=ttl_s),
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(STATUSES, min_size=20, max_size=20),
     st.integers(1, 8),
@@ -88,6 +90,7 @@ def test_an_address_that_cannot_be_spoken_to_is_not_tried_again() -> None:
         steps.send(httpx.UnsupportedProtocol("ftp"))
 
 
+@settings(deadline=None)
 @given(st.floats(1, 1e6), st.lists(st.booleans(), min_size=1, max_size=30))
 def test_a_lease_is_renewed_in_time_and_lost_only_when_its_time_is_over(ttl_s: float, reached: list[bool]) -> None:
     now = 100.0
@@ -121,6 +124,7 @@ def test_a_refused_extension_loses_the_hold_unless_it_had_ended_well() -> None:
     assert (ended.lost, ended.pause_s(1.0)) == (False, None)
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False))
 def test_an_amount_keeps_its_value_without_an_exponent(amount: Decimal) -> None:
     text = amount_text(amount)
@@ -134,6 +138,7 @@ def test_what_is_no_number_is_refused(amount: Decimal) -> None:
         amount_text(amount)
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2200, 1, 1)), st.integers(-14, 14))  # noqa: DTZ001
 def test_a_time_is_the_same_moment_on_the_other_side(moment: datetime, hours: int) -> None:
     aware = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
@@ -141,9 +146,10 @@ def test_a_time_is_the_same_moment_on_the_other_side(moment: datetime, hours: in
     assert time_of(time_text(aware)) == aware
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abcXYZ019._:-/?# %", min_size=1, max_size=128))
 def test_no_id_leaves_its_place_in_the_path(user: str) -> None:
-    url = httpx.Client(base_url="http://ledger/").build_request("GET", path("accounts", user, "state")).url
+    url = httpx.Request("GET", "http://ledger" + path("accounts", user, "state")).url
     assert url.raw_path.count(b"/") == 4
     assert url.path == f"/v1/accounts/{user}/state"
     assert not url.query

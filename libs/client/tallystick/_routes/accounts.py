@@ -108,7 +108,7 @@ def put_thresholds(user: str, thresholds: Sequence[Threshold], **common: Unpack[
     entries = [
         present(
             {
-                "threshold": amount_text(each.threshold),
+                "below": amount_text(each.below),
                 "rearm_at": None if each.rearm_at is None else amount_text(each.rearm_at),
             }
         )

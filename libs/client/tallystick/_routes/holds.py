@@ -38,12 +38,19 @@ def get_hold(hold_id: str) -> Request[HoldRecord]:
     return read(path("holds", hold_id), one(HoldRecord))
 
 
-def capture(hold_id: str, amount: Amount, *, final: bool | None = None, **common: Unpack[Common]) -> Request[Capture]:
-    """Charge `amount` from a hold. Unless `final` is False the rest is released.
+def capture(
+    hold_id: str, amount: Amount | None = None, *, final: bool | None = None, **common: Unpack[Common]
+) -> Request[Capture]:
+    """Charge `amount` from a hold, all that it still holds when left out. Unless `final` is False the rest is released.
 
     Raises HoldResolved when it had ended before, CaptureExceedsTolerance when it is too far above the hold.
     """
-    return write(path("holds", hold_id, "capture"), Capture, {"amount": amount_text(amount), "final": final}, common)
+    return write(
+        path("holds", hold_id, "capture"),
+        Capture,
+        {"amount": None if amount is None else amount_text(amount), "final": final},
+        common,
+    )
 
 
 def extend(hold_id: str, ttl_s: int, **common: Unpack[Common]) -> Request[Hold]:

@@ -53,7 +53,7 @@ def grant(
 
 def revoke(
     grant_id: str,
-    policy: RevokePolicy,
+    policy: RevokePolicy | None = None,
     *,
     amount: Amount | None = None,
     hold: str | None = None,
@@ -61,7 +61,7 @@ def revoke(
 ) -> Request[Revocation]:
     """Take a grant back, or `amount` of it.
 
-    What was spent already follows `policy`; `hold` is a hold to consume with it.
+    What was spent already follows `policy` (default: the app's); `hold` is a hold to consume with it.
 
     Raises GrantSpent under the policy `block`.
     """
