@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.librdkafka import LibraryError
-from deploy.embedded.tests.helpers import eventually, runs
+from deploy.embedded.tests.helpers import eventually
+from deploy.embedded.watcher import is_alive
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +108,7 @@ time.sleep(60)
     eventually(file.exists)
     process.kill()
     process.communicate()
-    eventually(lambda: not runs(broker) and not file.exists())
+    eventually(lambda: not is_alive(broker) and not file.exists())
 
 
 def test_it_refuses_production(tmp_path: Path) -> None:

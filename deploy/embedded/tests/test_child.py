@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.embedded.child import Child, ChildError
-from deploy.embedded.tests.helpers import eventually, runs
+from deploy.embedded.tests.helpers import eventually
+from deploy.embedded.watcher import is_alive
 
 SLEEP = ["sleep", "60"]
 STUBBORN = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
@@ -33,9 +34,9 @@ def owner() -> Iterator[subprocess.Popen[str]]:
 
 def test_stop_gives_the_exit_code() -> None:
     child = Child(SLEEP)
-    assert runs(child.pid)
+    assert is_alive(child.pid)
     assert child.stop() == 128 + signal.SIGTERM
-    assert not runs(child.pid)
+    assert not is_alive(child.pid)
 
 
 def test_an_exit_code_is_the_commands_own() -> None:
@@ -52,7 +53,7 @@ def test_one_that_ignores_its_stop_signal_is_killed_after_its_grace() -> None:
     assert child.output.readline() == b"ready\n"
     assert child.stop() == 128 + signal.SIGKILL
     child.output.close()
-    assert not runs(child.pid)
+    assert not is_alive(child.pid)
 
 
 def test_grandchildren_go_too() -> None:
@@ -60,16 +61,16 @@ def test_grandchildren_go_too() -> None:
     grandchild = int(child.output.readline())
     child.kill()
     child.output.close()
-    eventually(lambda: not runs(grandchild))
+    eventually(lambda: not is_alive(grandchild))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_owners_death_ends_the_child(owner: subprocess.Popen[str], number: signal.Signals) -> None:
     assert owner.stdout is not None
     child, watcher = map(int, owner.stdout.readline().split())
-    assert runs(child)
+    assert is_alive(child)
     owner.send_signal(number)
-    eventually(lambda: not runs(child) and not runs(watcher))
+    eventually(lambda: not is_alive(child) and not is_alive(watcher))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
@@ -77,7 +78,7 @@ def test_even_the_watchers_death_ends_the_child() -> None:
     child = Child(SLEEP)
     os.kill(child.watcher_pid, signal.SIGKILL)
     child.wait(10)
-    eventually(lambda: not runs(child.pid))
+    eventually(lambda: not is_alive(child.pid))
 
 
 def test_a_child_of_another_process_outlives_us_and_ends_with_that() -> None:
@@ -91,7 +92,7 @@ child.release()
 """
         done = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, check=True)
         child = int(done.stdout)
-        assert runs(child)
+        assert is_alive(child)
         other.kill()
         other.wait()
-        eventually(lambda: not runs(child))
+        eventually(lambda: not is_alive(child))

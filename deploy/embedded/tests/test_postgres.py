@@ -12,7 +12,8 @@ import pytest
 from deploy.embedded.admin import PostgresError
 from deploy.embedded.ports import free_port
 from deploy.embedded.postgres import PostgresServer
-from deploy.embedded.tests.helpers import eventually, runs
+from deploy.embedded.tests.helpers import eventually
+from deploy.embedded.watcher import is_alive
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -92,7 +93,7 @@ def test_a_server_that_another_owner_left_is_ended_first(server: PostgresServer)
     left = server.child.pid
     heir = PostgresServer(server.data_dir, free_port(), fsync=False)
     heir.start()
-    assert not runs(left)
+    assert not is_alive(left)
     assert heir.is_ready()
     heir.stop()
 
@@ -122,5 +123,5 @@ time.sleep(60)
     postmaster = int(process.stdout.readline())
     process.kill()
     process.communicate()
-    eventually(lambda: not runs(postmaster))
+    eventually(lambda: not is_alive(postmaster))
     PostgresServer(tmp_path / "postgres", 1).destroy()

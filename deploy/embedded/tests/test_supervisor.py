@@ -16,7 +16,8 @@ import pytest
 
 from deploy.embedded.ports import is_taken
 from deploy.embedded.postgres import destroy
-from deploy.embedded.tests.helpers import eventually, runs
+from deploy.embedded.tests.helpers import eventually
+from deploy.embedded.watcher import is_alive
 
 pytestmark = pytest.mark.postgres
 
@@ -114,7 +115,7 @@ def test_nothing_runs_after_the_supervisor_and_a_second_start_finds_the_data(
 
     first.process.send_signal(number)
     code = first.process.wait(END_S)
-    eventually(lambda: not any(map(runs, processes)), END_S)
+    eventually(lambda: not any(map(is_alive, processes)), END_S)
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
     assert all_free(first.port_base)
 
@@ -143,7 +144,7 @@ def test_whatever_dies_is_started_again(start: Start) -> None:
 
     postmaster = suite.postmaster()
     os.kill(postmaster, signal.SIGKILL)
-    eventually(lambda: not runs(postmaster))
+    eventually(lambda: not is_alive(postmaster))
     eventually(lambda: suite.answers() and suite.postmaster() != postmaster)
 
     broker_process = next(pid for pid in suite.processes() if is_broker(pid))
