@@ -10,7 +10,9 @@ from prometheus_client.metrics import MetricWrapperBase
 from tests.ops.material import documented_metrics
 
 
-@pytest.mark.parametrize("module", ["libs.service.metrics", "libs.service.timers", "services.ledger.metrics"])
+@pytest.mark.parametrize(
+    "module", ["libs.events.metrics", "libs.service.metrics", "libs.service.timers", "services.ledger.metrics"]
+)
 def test_what_a_module_registers_is_documented(module: str) -> None:
     documented = documented_metrics()
     values = vars(importlib.import_module(module)).values()
