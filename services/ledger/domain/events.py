@@ -27,6 +27,9 @@ class Balances:
     owed: Units
 
 
+_NOTHING = Balances(Units(0), Units(0), Units(0))
+
+
 @dataclass(slots=True)
 class SliceOf:
     """A part of a lot that an event moved."""
@@ -91,8 +94,8 @@ class AccountEvent:
     asset: str = ""
     account_version: int = 0
     config_version: int = 0
-    before: Balances = field(default_factory=lambda: Balances(Units(0), Units(0), Units(0)))
-    after: Balances = field(default_factory=lambda: Balances(Units(0), Units(0), Units(0)))
+    before: Balances = field(default_factory=lambda: _NOTHING)
+    after: Balances = field(default_factory=lambda: _NOTHING)
     rearmed: tuple[Units, ...] = ()
     """Thresholds that this event armed again."""
 

@@ -1,57 +1,79 @@
 -- The one way to write: compare and set epoch and heads, then everything of the batch, in one statement and so in one
 -- transaction. TS001: another writer has taken a partition over. TS002: a head is not where this writer believes it.
--- What a batch has many of comes as arrays, the rest as one JSON document.
-CREATE FUNCTION ledger_append(
-    h_partition smallint[], h_epoch bigint[], h_from bigint[], h_to bigint[], h_hash bytea[], h_time timestamptz[],
-    e_partition smallint[], e_position bigint[], e_epoch bigint[], e_app text[], e_user text[], e_asset text[],
-    e_version bigint[], e_type text[], e_id text[], e_transaction text[], e_command text[], e_correlation text[],
-    e_causation text[], e_actor text[], e_key text[], e_time timestamptz[], e_payload bytea[], e_hash bytea[],
-    e_object text[], e_reference text[], e_member text[], e_trace text[],
-    r_app text[], r_caller text[], r_user text[], r_key text[], r_fingerprint bytea[], r_type text[], r_command text[],
-    r_status smallint[], r_body bytea[], r_partition smallint[], r_position bigint[],
-    a_app text[], a_user text[], a_asset text[], a_partition smallint[], a_version bigint[], a_changed timestamptz[],
-    a_settled bigint[], a_held bigint[], a_owed bigint[], a_overdraft bigint[], a_granted bigint[], a_spent bigint[],
-    a_due timestamptz[], a_facts text[],
-    l_id text[], l_remaining bigint[], l_pinned bigint[], l_phase smallint[], l_revoked bigint[], l_broken bigint[],
-    l_revoking bigint[], l_policy text[], l_live boolean[],
-    rest jsonb
-) RETURNS void LANGUAGE plpgsql AS $$
+--
+-- What a batch has many of comes as columns, the rest as one JSON document. A column is text: its values separated by
+-- 0x1F, which no value may contain, 0x1E standing for null (and for the empty string where a column has no nulls).
+-- Building and sending that costs the writer a third of what arrays of parameters do. Times are microseconds since the
+-- epoch, hashes are hexadecimal, payloads and bodies are the text of their JSON.
+CREATE FUNCTION ledger_column(joined text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN string_to_array(joined, E'\x1f', E'\x1e');
+
+CREATE FUNCTION ledger_time(microseconds bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 'epoch'::timestamptz + microseconds * interval '1 microsecond';
+
+CREATE FUNCTION ledger_append(heads text[], events text[], results text[], accounts text[], lots text[], rest jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    partitions smallint[] := ledger_column(heads[1])::smallint[];
     fenced int;
     stale int;
     locked int;
 BEGIN
-    PERFORM 1 FROM heads h WHERE h.partition = ANY (h_partition) ORDER BY h.partition FOR UPDATE;
+    PERFORM 1 FROM heads h WHERE h.partition = ANY (partitions) ORDER BY h.partition FOR UPDATE;
     SELECT count(*), count(*) FILTER (WHERE h.epoch <> u.epoch), count(*) FILTER (WHERE h.position <> u.position)
         INTO locked, fenced, stale
-        FROM unnest(h_partition, h_epoch, h_from) AS u(partition, epoch, position) JOIN heads h USING (partition);
+        FROM unnest(partitions, ledger_column(heads[2])::bigint[], ledger_column(heads[3])::bigint[])
+            AS u(partition, epoch, position)
+        JOIN heads h USING (partition);
     IF fenced > 0 THEN
         RAISE EXCEPTION 'another writer has taken over' USING ERRCODE = 'TS001';
     END IF;
-    IF stale > 0 OR locked <> cardinality(h_partition) THEN
+    IF stale > 0 OR locked <> cardinality(partitions) THEN
         RAISE EXCEPTION 'a head is not where it was expected' USING ERRCODE = 'TS002';
     END IF;
-    UPDATE heads h SET position = u.position, hash = u.hash, time = u.time
-        FROM unnest(h_partition, h_to, h_hash, h_time) AS u(partition, position, hash, time)
+    UPDATE heads h SET position = u.position, hash = decode(u.hash, 'hex'), time = ledger_time(u.time)
+        FROM unnest(partitions, ledger_column(heads[4])::bigint[], ledger_column(heads[5]),
+                    ledger_column(heads[6])::bigint[]) AS u(partition, position, hash, time)
         WHERE h.partition = u.partition;
 
     INSERT INTO events
-        SELECT u.partition, u.position, u.epoch, u.app, u.user_id, u.asset, u.version, u.type, 1, u.id, u.transaction,
-               u.command, u.correlation, u.causation, u.actor, u.key, u.time, u.payload, u.hash, u.object,
-               u.reference, u.member, u.trace
-        FROM unnest(e_partition, e_position, e_epoch, e_app, e_user, e_asset, e_version, e_type, e_id, e_transaction,
-                    e_command, e_correlation, e_causation, e_actor, e_key, e_time, e_payload, e_hash, e_object,
-                    e_reference, e_member, e_trace)
+        SELECT u.partition, u.position, u.epoch, u.app, u.user_id, coalesce(u.asset, ''), u.version, u.type, 1, u.id,
+               u.transaction, u.command, u.correlation, u.causation, u.actor, coalesce(u.key, ''),
+               ledger_time(u.time), convert_to(u.payload, 'UTF8'), decode(u.hash, 'hex'), u.object, u.reference,
+               u.member, u.trace
+        FROM unnest(
+            ledger_column(events[1])::smallint[], ledger_column(events[2])::bigint[],
+            ledger_column(events[3])::bigint[], ledger_column(events[4]), ledger_column(events[5]),
+            ledger_column(events[6]), ledger_column(events[7])::bigint[], ledger_column(events[8]),
+            ledger_column(events[9]), ledger_column(events[10]), ledger_column(events[11]), ledger_column(events[12]),
+            ledger_column(events[13]), ledger_column(events[14]), ledger_column(events[15]),
+            ledger_column(events[16])::bigint[], ledger_column(events[17]), ledger_column(events[18]),
+            ledger_column(events[19]), ledger_column(events[20]), ledger_column(events[21]), ledger_column(events[22]))
             AS u(partition, position, epoch, app, user_id, asset, version, type, id, transaction, command, correlation,
                  causation, actor, key, time, payload, hash, object, reference, member, trace);
 
     INSERT INTO results
-        SELECT * FROM unnest(r_app, r_caller, r_user, r_key, r_fingerprint, r_type, r_command, r_status, r_body,
-                             r_partition, r_position);
+        SELECT u.app, u.caller, coalesce(u.user_id, ''), u.key, decode(u.fingerprint, 'hex'), u.type,
+               coalesce(u.command, ''), u.status, convert_to(u.body, 'UTF8'), u.partition, u.position
+        FROM unnest(
+            ledger_column(results[1]), ledger_column(results[2]), ledger_column(results[3]), ledger_column(results[4]),
+            ledger_column(results[5]), ledger_column(results[6]), ledger_column(results[7]),
+            ledger_column(results[8])::smallint[], ledger_column(results[9]), ledger_column(results[10])::smallint[],
+            ledger_column(results[11])::bigint[])
+            AS u(app, caller, user_id, key, fingerprint, type, command, status, body, partition, position);
 
     INSERT INTO accounts AS a
-        SELECT * FROM unnest(a_app, a_user, a_asset, a_partition, a_version, a_changed, a_settled, a_held, a_owed,
-                             a_overdraft, a_granted, a_spent, a_due, a_facts)
+        SELECT u.app, u.user_id, u.asset, u.partition, u.version, ledger_time(u.changed), u.settled, u.held, u.owed,
+               u.overdraft, u.granted, u.spent, ledger_time(u.due), u.facts
+        FROM unnest(
+            ledger_column(accounts[1]), ledger_column(accounts[2]), ledger_column(accounts[3]),
+            ledger_column(accounts[4])::smallint[], ledger_column(accounts[5])::bigint[],
+            ledger_column(accounts[6])::bigint[], ledger_column(accounts[7])::bigint[],
+            ledger_column(accounts[8])::bigint[], ledger_column(accounts[9])::bigint[],
+            ledger_column(accounts[10])::bigint[], ledger_column(accounts[11])::bigint[],
+            ledger_column(accounts[12])::bigint[], ledger_column(accounts[13])::bigint[], ledger_column(accounts[14]))
+            AS u(app, user_id, asset, partition, version, changed, settled, held, owed, overdraft, granted, spent, due,
+                 facts)
         ON CONFLICT (app, user_id, asset) DO UPDATE SET
             version = excluded.version, changed_at = excluded.changed_at, settled = excluded.settled,
             held = excluded.held, owed = excluded.owed, overdraft_used = excluded.overdraft_used,
@@ -60,7 +82,10 @@ BEGIN
 
     UPDATE lots l SET remaining = u.remaining, pinned = u.pinned, phase = u.phase, revoked = u.revoked,
             broken = u.broken, revoking = u.revoking, revoke_policy = u.policy, live = u.live
-        FROM unnest(l_id, l_remaining, l_pinned, l_phase, l_revoked, l_broken, l_revoking, l_policy, l_live)
+        FROM unnest(
+            ledger_column(lots[1]), ledger_column(lots[2])::bigint[], ledger_column(lots[3])::bigint[],
+            ledger_column(lots[4])::smallint[], ledger_column(lots[5])::bigint[], ledger_column(lots[6])::bigint[],
+            ledger_column(lots[7])::bigint[], ledger_column(lots[8]), ledger_column(lots[9])::boolean[])
             AS u(id, remaining, pinned, phase, revoked, broken, revoking, policy, live)
         WHERE l.id = u.id;
 
@@ -133,5 +158,5 @@ BEGIN
         RETURNING h.partition, h.position, h.hash, h.epoch, h.time;
 END $$;
 
-REVOKE ALL ON FUNCTION ledger_append_rest, ledger_take_over FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ledger_append_rest, ledger_take_over TO :runtime;
+REVOKE ALL ON FUNCTION ledger_append, ledger_append_rest, ledger_take_over FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger_append, ledger_append_rest, ledger_take_over TO :runtime;

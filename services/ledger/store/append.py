@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 import orjson
 
-from libs.service.clock import to_datetime
 from libs.service.db import Connection
 from services.ledger.domain.state import Account, Lot
 from services.ledger.store.heads import Head
-from services.ledger.store.rows import facts_of, moment
+from services.ledger.store.rows import facts_of
 
-_HEADS = 6
-_EVENTS = 22
-_RESULTS = 11
-_ACCOUNTS = 14
-_LOTS = 9
-_CASTS = (
-    ["smallint[]", "bigint[]", "bigint[]", "bigint[]", "bytea[]", "timestamptz[]"]
-    + ["smallint[]", "bigint[]", "bigint[]", "text[]", "text[]", "text[]", "bigint[]"]
-    + ["text[]"] * 8
-    + ["timestamptz[]", "bytea[]", "bytea[]", "text[]", "text[]", "text[]", "text[]"]
-    + ["text[]", "text[]", "text[]", "text[]", "bytea[]", "text[]", "text[]", "smallint[]", "bytea[]"]
-    + ["smallint[]", "bigint[]"]
-    + ["text[]", "text[]", "text[]", "smallint[]", "bigint[]", "timestamptz[]", "bigint[]", "bigint[]", "bigint[]"]
-    + ["bigint[]", "bigint[]", "bigint[]", "timestamptz[]", "text[]"]
-    + ["text[]", "bigint[]", "bigint[]", "smallint[]", "bigint[]", "bigint[]", "bigint[]", "text[]", "boolean[]"]
-    + ["jsonb"]
-)
-APPEND = f"SELECT ledger_append({', '.join(f'${n}::{cast}' for n, cast in enumerate(_CASTS, 1))})"
+APPEND = "SELECT ledger_append($1, $2, $3, $4, $5, $6)"
+SEPARATOR = "\x1f"
+NULL = "\x1e"
 
 
 class FencedError(Exception):
@@ -67,8 +50,22 @@ class Rows:
         self.rest.setdefault(table, []).append(row)
 
 
-def _transposed(rows: list[tuple[Any, ...]], width: int) -> Iterable[Any]:
-    return zip(*rows, strict=True) if rows else ((),) * width
+def _column(values: tuple[Any, ...]) -> str:
+    """One column as `ledger_append` takes it; ValueError if a value contains the separator."""
+    try:
+        joined = SEPARATOR.join(values)
+        plain = "" not in values
+    except TypeError:
+        plain = False
+    if not plain:
+        joined = SEPARATOR.join([NULL if value is None else str(value) or NULL for value in values])
+    if joined.count(SEPARATOR) != len(values) - 1:
+        raise ValueError("a value contains the separator of columns")
+    return joined
+
+
+def _columns(rows: list[tuple[Any, ...]]) -> list[str]:
+    return [_column(values) for values in zip(*rows, strict=True)]
 
 
 def _account_row(account: Account) -> tuple[Any, ...]:
@@ -79,14 +76,14 @@ def _account_row(account: Account) -> tuple[Any, ...]:
         profile.asset,
         profile.partition,
         account.version,
-        to_datetime(account.time_us),
+        account.time_us,
         account.settled,
         account.held,
         account.owed,
         account.overdraft_used,
         account.granted_total,
         account.spent_total,
-        moment(account.due_at),
+        account.due_at,
         facts_of(account),
     )
 
@@ -106,24 +103,17 @@ def _lot_row(lot: Lot) -> tuple[Any, ...]:
 
 
 def _head_row(before: Head, after: Head) -> tuple[Any, ...]:
-    return (
-        before.partition,
-        before.epoch,
-        before.position,
-        after.position,
-        after.hash,
-        to_datetime(after.time_us),
-    )
+    return (before.partition, before.epoch, before.position, after.position, after.hash.hex(), after.time_us)
 
 
 def parameters(rows: Rows) -> list[Any]:
     """The arguments of :data:`APPEND`."""
     return [
-        *_transposed([_head_row(*pair) for pair in rows.heads], _HEADS),
-        *_transposed(rows.events, _EVENTS),
-        *_transposed(rows.results, _RESULTS),
-        *_transposed([_account_row(account) for account in rows.accounts], _ACCOUNTS),
-        *_transposed([_lot_row(lot) for lot in rows.lots], _LOTS),
+        _columns([_head_row(*pair) for pair in rows.heads]),
+        _columns(rows.events),
+        _columns(rows.results),
+        _columns([_account_row(account) for account in rows.accounts]),
+        _columns([_lot_row(lot) for lot in rows.lots]),
         orjson.dumps(rows.rest).decode() if rows.rest else None,
     ]
 

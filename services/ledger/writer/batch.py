@@ -22,8 +22,9 @@ from services.ledger.requests import Answer, ApplyConfig, Request, SettleTransfe
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
 from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult, StoredTransfer, slices_of
+from services.ledger.store.rows import moment
 from services.ledger.writer.effects import Effects
-from services.ledger.writer.layer import Layer, Layers
+from services.ledger.writer.layer import Committed, Layer, Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, origin_of
 
 REPEATABLE = frozenset({402, 404, 409})
@@ -34,7 +35,7 @@ REPEATABLE = frozenset({402, 404, 409})
 class Situation:
     """What a batch is decided in: the layers below it, what was read for it, the heads it stands on, the time."""
 
-    below: tuple[Layer, ...]
+    below: tuple[Layer | Committed, ...]
     loaded: Loaded
     heads: dict[int, Head]
     now: int
@@ -90,7 +91,7 @@ class Batch:
             )
 
     def _decide(self, request: Request) -> Answer:
-        config = self._layers.find(lambda layer: layer.configs, request.app)
+        config = newest(self._layers.configs, request.app)
         key = self._account_key(request, config)
         request.user = key[1]
         self._partition(request)
@@ -122,7 +123,7 @@ class Batch:
             raise not_found("app")
         if request.target is not None and request.by_target:
             owners = self._situation.loaded.owners
-            owner = self._layers.find(lambda layer: layer.owners, request.target) or owners.get(request.target)
+            owner = newest(self._layers.owners, request.target) or owners.get(request.target)
             if owner is None or owner[0] != request.app:
                 raise not_found(request.target.partition("_")[0])
             return owner
@@ -146,7 +147,7 @@ class Batch:
         return self._situation.now if app_now is None else app_now
 
     def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Context]:
-        account = self._layers.find(lambda layer: layer.accounts, key) or self._situation.loaded.accounts.get(key)
+        account = newest(self._layers.accounts, key) or self._situation.loaded.accounts.get(key)
         partition = partition_of(key[0], key[1], self._situation.partitions)
         if account is None:
             account = Account(Profile(*key, scale=config.scales[key[2]], partition=partition))
@@ -166,7 +167,7 @@ class Batch:
         target = request.target
         word = "" if target is None else target.partition("_")[0]
         if target is not None and word == "hold":
-            known = self._layers.find(lambda layer: layer.resolutions, target)
+            known = newest(self._layers.resolutions, target)
             records.resolution = known or loaded.resolutions.get(target)
         elif target is not None and word == "grant":
             names.append(target)
@@ -175,7 +176,7 @@ class Batch:
             names += [s.lot for event in events for s in slices_of(event)]
             records.charge = charge_record(events)
             records.debit = next((e for e in events if isinstance(e, ev.TransferDebited)), None)
-        found = (self._layers.find(lambda layer: layer.lots, name) or loaded.lots.get(name) for name in names)
+        found = (newest(self._layers.lots, name) or loaded.lots.get(name) for name in names)
         return records, [lot for lot in found if lot is not None]
 
     def _events(self, target: str) -> list[ev.Event]:
@@ -190,7 +191,7 @@ class Batch:
         loaded = self._situation.loaded
         if request.key:
             key = (request.app, request.user, request.key, request.caller)
-            result = self._layers.find(lambda layer: layer.results, key) or loaded.results.get(key)
+            result = newest(self._layers.results, key) or loaded.results.get(key)
             if result is not None:
                 if result.fingerprint != request.fingerprint:
                     detail = "This idempotency key was used with another request."
@@ -199,7 +200,7 @@ class Batch:
         if request.unique_ref is None:
             return None
         ref_key = (request.app, request.user, request.unique_type, request.unique_ref)
-        ref = self._layers.find(lambda layer: layer.refs, ref_key) or loaded.refs.get(ref_key)
+        ref = newest(self._layers.refs, ref_key) or loaded.refs.get(ref_key)
         if ref is None:
             return None
         if ref.fingerprint != request.unique_fingerprint:
@@ -224,11 +225,11 @@ class Batch:
                     request.caller,
                     request.user,
                     request.key,
-                    request.fingerprint,
+                    request.fingerprint.hex(),
                     request.type,
                     request.command_id,
                     answer.status,
-                    answer.body,
+                    answer.body.decode(),
                     partition,
                     position,
                 )
@@ -359,7 +360,7 @@ class Batch:
                     "app": request.app,
                     "version": version,
                     "document": text,
-                    "applied_at": self.log.moment(self._now(request)),
+                    "applied_at": moment(self._now(request)),
                     "partition": self._partition(request),
                     "position": position,
                 },
@@ -379,7 +380,7 @@ class Batch:
             raise conflict("transfer_settled", "This step of the transfer has been taken.")
 
     def _transfer(self, transfer_id: str) -> StoredTransfer | None:
-        known = self._layers.find(lambda layer: layer.transfers, transfer_id)
+        known = newest(self._layers.transfers, transfer_id)
         return known or self._situation.loaded.transfers.get(transfer_id)
 
     def _settled(self, transfer_id: str, status: str) -> None:

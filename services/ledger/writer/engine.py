@@ -24,7 +24,7 @@ from services.ledger.requests import Answer, Request
 from services.ledger.store.append import AmbiguousError, FencedError, RefusedError, append, parameters
 from services.ledger.store.heads import Head
 from services.ledger.writer.batch import Batch, Situation
-from services.ledger.writer.layer import Layer, Layers
+from services.ledger.writer.layer import Committed, Layer, Layers
 from services.ledger.writer.reading import read_for
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Writer:
         self._connection = connection
         self._heads = heads
         limits = surroundings.limits
-        self._base = Layer.bounded(limits.accounts_max, limits.recent_max)
+        self._base = Committed(limits.accounts_max, limits.recent_max)
         self._base.configs.update(configs)
         self._queue: deque[Request] = deque()
         self._sweeps: deque[Request] = deque()
@@ -183,7 +183,7 @@ class Writer:
         metrics.QUEUE.set(len(self._queue))
         return requests
 
-    def _below(self) -> tuple[Layer, ...]:
+    def _below(self) -> tuple[Layer | Committed, ...]:
         return (self._base,) if self._inflight is None else (self._inflight.layer, self._base)
 
     async def _decide(self, requests: list[Request]) -> Batch | None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from libs.events.ids import Ids
-from libs.service.clock import to_datetime
 from services.ledger.domain import codec
 from services.ledger.domain import events as ev
 from services.ledger.domain.chain import chain_hash
@@ -60,13 +58,12 @@ def object_of(event: ev.Event) -> str | None:
 class LogRows:
     """The log rows of one batch, on top of the heads it was decided on."""
 
-    __slots__ = ("_moment", "heads", "rows", "start")
+    __slots__ = ("heads", "rows", "start")
 
     def __init__(self, heads: dict[int, Head]) -> None:
         self.heads = heads
         self.start: dict[int, Head] = {}
         self.rows: list[tuple[Any, ...]] = []
-        self._moment: tuple[int, datetime] = (0, to_datetime(0))
 
     def touch(self, partition: int) -> Head:
         """The head of a partition, noted as one that the append must lock and compare."""
@@ -75,12 +72,6 @@ class LogRows:
             self.start[partition] = head
             head = self.heads[partition] = Head(partition, head.position, head.hash, head.epoch, head.time_us)
         return head
-
-    def moment(self, time_us: int) -> datetime:
-        """A time as PostgreSQL takes it; most of a batch share one."""
-        if self._moment[0] != time_us:
-            self._moment = (time_us, to_datetime(time_us))
-        return self._moment[1]
 
     def add(self, origin: Origin, partition: int, event: ev.Event, scale: int, ids: Ids) -> str:
         """Put one event at the end of its partition; its id."""
@@ -134,9 +125,9 @@ class LogRows:
                 origin.causation_id,
                 origin.actor,
                 origin.key,
-                self.moment(event.at),
-                payload,
-                head.hash,
+                event.at,
+                payload.decode(),
+                head.hash.hex(),
                 object_of(event),
                 reference,
                 member,

@@ -8,7 +8,7 @@ from libs.service.db import Pool
 from services.ledger.requests import Request
 from services.ledger.store import load
 from services.ledger.store.load import AccountKey, Loaded, RefKey, ResultKey
-from services.ledger.writer.layer import Layers
+from services.ledger.writer.layer import Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT
 
 
@@ -24,11 +24,11 @@ async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers) -> L
     for request in requests:
         key = _account_key(request, layers, loaded)
         user = request.user if key is None else key[1]
-        if key is not None and key[1] != APP_ACCOUNT and layers.find(lambda layer: layer.accounts, key) is None:
+        if key is not None and key[1] != APP_ACCOUNT and newest(layers.accounts, key) is None:
             accounts[key] = None
         if request.key:
             result = (request.app, user, request.key, request.caller)
-            if layers.find(lambda layer: layer.results, result) is None:
+            if newest(layers.results, result) is None:
                 results[result] = None
         if request.unique_ref is not None:
             refs[request.app, user, request.unique_type, request.unique_ref] = None
@@ -43,9 +43,9 @@ async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers) -> L
 
 def _account_key(request: Request, layers: Layers, loaded: Loaded) -> AccountKey | None:
     if request.target is not None and request.by_target:
-        owner = layers.find(lambda layer: layer.owners, request.target)
+        owner = newest(layers.owners, request.target)
         return owner or loaded.owners.get(request.target)
-    config = layers.find(lambda layer: layer.configs, request.app)
+    config = newest(layers.configs, request.app)
     if config is None or request.user == APP_ACCOUNT:
         return None
     return (request.app, request.user, request.asset or config.default_asset)
@@ -65,6 +65,6 @@ def _at_hand(request: Request, name: str, layers: Layers) -> bool:
     word = name.partition("_")[0]
     if word not in ("hold", "grant"):
         return False
-    key = layers.find(lambda layer: layer.owners, name)
-    account = None if key is None else layers.find(lambda layer: layer.accounts, key)
+    key = newest(layers.owners, name)
+    account = None if key is None else newest(layers.accounts, key)
     return account is not None and (name in account.holds or name in account.lots)

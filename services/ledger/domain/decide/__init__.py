@@ -67,6 +67,8 @@ def balances(recorder: Recorder, service: str | None) -> dict[str, str]:
 
 def present(account: Account, context: Context) -> tuple[Account, list[ev.AccountEvent]]:
     """The account as it is at the context's time, and the events that say so; a read drops these events."""
+    if account.due_at is None or account.due_at > context.now:
+        return account, []
     recorder = Recorder(account, context)
     apply_due(recorder)
     return recorder.account, recorder.events

@@ -64,9 +64,6 @@ def _start_lot(recorder: Recorder, lot: Lot) -> None:
 
 def apply_due(recorder: Recorder) -> None:
     """Record what has become due up to the recorder's time, one after another."""
-    due_at = recorder.account.due_at
-    if due_at is None or due_at > recorder.now:
-        return
     while (next_item := _earliest(recorder.account, recorder.now)) is not None:
         (_, kind, _), item = next_item
         if isinstance(item, Hold):

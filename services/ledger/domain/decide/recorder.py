@@ -44,14 +44,15 @@ class Recorder:
     postings.
     """
 
-    __slots__ = ("_available_before", "_labels", "account", "context", "events")
+    __slots__ = ("_available_before", "_labels", "_thresholds", "account", "context", "events")
 
     def __init__(self, account: Account, context: Context, labels: Labels = _NO_LABELS) -> None:
         self.account = account
         self.context = context
         self.events: list[ev.AccountEvent] = []
         self._labels = labels
-        self._available_before = account.available()
+        self._thresholds = context.config.thresholds.get(account.profile.asset, ()) + account.profile.thresholds
+        self._available_before = account.available() if self._thresholds else 0
 
     @property
     def now(self) -> int:
@@ -108,15 +109,11 @@ class Recorder:
 
     def finish(self) -> None:
         """Arm and fire thresholds: once for a whole command, on the crossing of what was available before it."""
-        if not self.events:
+        if not self.events or not self._thresholds:
             return
-        account = self.account
-        thresholds = self.context.config.thresholds.get(account.profile.asset, ()) + account.profile.thresholds
-        if not thresholds:
-            return
-        available = account.available()
-        self._rearm(thresholds, available)
-        for threshold in thresholds:
+        available = self.account.available()
+        self._rearm(self._thresholds, available)
+        for threshold in self._thresholds:
             crossing = self.account.crossings.get(threshold.level)
             if self._available_before >= threshold.level > available and (crossing is None or crossing.armed):
                 self.record(

@@ -28,9 +28,10 @@ def require_spendable(account: Account) -> None:
         raise conflict("account_frozen", "The account is frozen.", {"freezes": list(account.profile.frozen)})
 
 
-def _short(recorder: Recorder, required: int, available: int) -> Rejected:
+def short(recorder: Recorder, required: int, available: int, without_debt: int) -> Rejected:
+    """402 `account_owes` where only what is owed prevents it (`without_debt` would do), else `insufficient_credits`."""
     account = recorder.account
-    code = "account_owes" if account.owed and required <= available + account.owed else "insufficient_credits"
+    code = "account_owes" if account.owed and required <= without_debt else "insufficient_credits"
     detail = (
         "The account must repay what it owes first."
         if code == "account_owes"
@@ -51,7 +52,7 @@ def charge(recorder: Recorder, command: cmd.Charge) -> Decision:
     require_spendable(account)
     available = account.available(command.service)
     if command.amount > available:
-        raise _short(recorder, command.amount, available)
+        raise short(recorder, command.amount, available, available + account.owed)
     slices = split(account.burn_order(command.service), command.amount)
     charge_id = recorder.context.ids.new("charge")
     recorder.record_main(
@@ -73,7 +74,7 @@ def _hold_lots(recorder: Recorder, command: cmd.CreateHold) -> list[Lot]:
     lot = account.lots.get(command.grant)
     if lot is None:
         raise not_found("grant")
-    return [lot] if lot.free > 0 else []
+    return [lot] if lot.free > 0 and lot.matches(command.service) else []
 
 
 def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
@@ -87,11 +88,13 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
     require_spendable(account)
     lots = _hold_lots(recorder, command)
     free = sum(lot.free for lot in lots)
-    scope_free = free if command.grant is not None else account.free(command.service)
-    holdable = min(free, scope_free + account.overdraft_left - account.owed)
-    amount = min(command.amount, holdable) if command.partial else command.amount
-    if amount > holdable or amount <= 0:
-        raise _short(recorder, command.amount, holdable)
+    available = account.available(command.service)
+    holdable = min(free, available)
+    least = 1 if command.partial else command.amount
+    if least > holdable:
+        without_debt = min(free, available + account.owed)
+        raise short(recorder, least, max(holdable, 0), without_debt)
+    amount = min(command.amount, holdable)
     hold_id = recorder.context.ids.new("hold")
     expires_at = ev.Time(recorder.now + ttl_s * SECOND_US)
     recorder.record_main(
