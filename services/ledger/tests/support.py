@@ -1,0 +1,265 @@
+"""The ledger's real writer in a test's own process, on a real database, given commands by name."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import orjson
+
+from libs.service.clock import ManualClock, from_datetime
+from libs.service.db import Connection, Pool, connect, create_pool
+from libs.service.migrations import SERVICE_SOURCE, migrate
+from libs.service.problems import Problem
+from services.ledger.domain import codec
+from services.ledger.domain import commands as cmd
+from services.ledger.domain import events as ev
+from services.ledger.domain.config import AppConfig, ConfigDocument, compile_config
+from services.ledger.requests import Answer, ApplyConfig, Cursor, Door, Request, SettleTransfer, Text
+from services.ledger.writer.engine import Limits, Writer
+from services.ledger.writer.leader import Leader, LeaseTimes
+from services.ledger.writer.log import APP_ACCOUNT
+from tests.plugins.postgres import Database
+
+APP = "coins"
+PARTITIONS = 4
+SHARD = "0"
+MIGRATIONS = [SERVICE_SOURCE, ("ledger", Path(__file__).parents[1] / "migrations")]
+DOCUMENT: dict[str, Any] = {"assets": {"coins": {"scale": 0}}}
+DEADLINE_S = 20.0
+
+COMMANDS: dict[str, type[cmd.Command]] = {
+    "grant": cmd.Grant,
+    "grant.revoke": cmd.Revoke,
+    "charge": cmd.Charge,
+    "charge.refund": cmd.Refund,
+    "hold": cmd.CreateHold,
+    "hold.capture": cmd.CaptureHold,
+    "hold.extend": cmd.ExtendHold,
+    "hold.release": cmd.ReleaseHold,
+    "transfer": cmd.Transfer,
+    "transfer.credit": cmd.CreditTransfer,
+    "transfer.refuse": SettleTransfer,
+    "transfer.return": cmd.ReturnTransfer,
+    "adjustment": cmd.Adjust,
+    "action": cmd.Act,
+    "account.freeze": cmd.Freeze,
+    "account.unfreeze": cmd.Unfreeze,
+    "account.close": cmd.Close,
+    "account.change": cmd.ChangeAccount,
+    "account.erase": cmd.Erase,
+    "sweep": cmd.Sweep,
+    "config": ApplyConfig,
+}
+_TARGETS = {
+    "grant.revoke": "grant",
+    "charge.refund": "charge",
+    "hold.capture": "hold",
+    "hold.extend": "hold",
+    "hold.release": "hold",
+}
+"""Commands whose account is found by the id of what they are about, and the field that holds it."""
+
+
+async def prepare(database: Database, partitions: int = PARTITIONS) -> None:
+    """Make an empty database a ledger's: its tables, so many partitions, one shard."""
+    await migrate(database.owner_dsn, MIGRATIONS, database.runtime)
+    connection = await connect(database.owner_dsn, application_name="tests")
+    try:
+        await connection.execute("INSERT INTO deployment (partitions, stream) VALUES ($1, 'first')", partitions)
+        await connection.execute(
+            "INSERT INTO heads (partition, shard) SELECT n, $2 FROM generate_series(0, $1 - 1) AS n", partitions, SHARD
+        )
+    finally:
+        await connection.close()
+
+
+@dataclass(slots=True)
+class Done:
+    """What came of a command: status and body as its caller sees them."""
+
+    status: int
+    body: dict[str, Any]
+    replayed: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id of what was made."""
+        return str(self.body["id"])
+
+
+@dataclass
+class Ledger:
+    """A running writer. Time stands still until `clock` is moved."""
+
+    dsn: str
+    pool: Pool
+    clock: ManualClock
+    leader: Leader
+    app_times: dict[str, int]
+    """Clocks of apps in test mode, microseconds."""
+    numbers: Any = field(default_factory=count)
+
+    async def writer(self) -> Writer:
+        """The writer, waited for while its lease is on its way."""
+        deadline = monotonic() + DEADLINE_S
+        while self.leader.writer is None:
+            assert monotonic() < deadline, "the writer does not come"
+            await asyncio.sleep(0.005)
+        return self.leader.writer
+
+    async def configure(self, app: str = APP, **document: Any) -> Done:
+        """Apply a configuration; `DOCUMENT` with these keys over it."""
+        parsed = ConfigDocument.model_validate({**DOCUMENT, **document})
+        return await self.do("config", APP_ACCOUNT, app=app, document=parsed)
+
+    def request(
+        self,
+        name: str,
+        user: str = "",
+        *,
+        app: str = APP,
+        asset: str | None = None,
+        key: str | None = None,
+        caller: str = "tests",
+        door: Door = "http",
+        text: str | None = None,
+        cursor: Cursor | None = None,
+        reference: str | None = None,
+        unique_ref: str | None = None,
+        reason: str | None = None,
+        member: str | None = None,
+        **fields: Any,
+    ) -> Request:
+        """A command as a door would hand it over. Amounts are units, times microseconds; each has a key of its own."""
+        salted = None if text is None else Text(os.urandom(16), text)
+        digest = None if salted is None else hashlib.sha256(salted.salt + salted.body.encode()).hexdigest()
+        if name == "hold":
+            fields.setdefault("role", "service")
+        labels = cmd.Labels(reference, unique_ref, reason, member, digest)
+        number = next(self.numbers)
+        print_of = hashlib.sha256(repr((name, user, app, asset, sorted(fields.items()))).encode()).digest()
+        target = fields.get(_TARGETS.get(name, ""))
+        transfer = fields.get("transfer")
+        return Request(
+            app=app,
+            user="" if target is not None else user,
+            asset=asset,
+            type=name,
+            build=lambda _scale: COMMANDS[name](labels=labels, **fields),
+            caller=caller,
+            key=f"key-{number}" if key is None else key,
+            fingerprint=print_of,
+            unique_fingerprint=print_of,
+            actor=caller,
+            door=door,
+            request_id=f"request-{number}",
+            command_id=f"command_by_kafka_{number}" if door == "kafka" else "",
+            target=transfer if name == "transfer.return" else target,
+            by_target=target is not None,
+            lots=tuple(fields[name] for name in ("grant",) if fields.get(name) is not None),
+            unique_ref=unique_ref,
+            unique_type=name,
+            text=salted,
+            cursor=cursor,
+            transfer=transfer,
+        )
+
+    async def send(self, request: Request) -> Answer:
+        """The answer of the writer; asked again under the same key when the writer changes meanwhile."""
+        deadline = monotonic() + DEADLINE_S
+        while True:
+            writer = await self.writer()
+            try:
+                return await writer.submit(request)
+            except Problem as problem:
+                if problem.status != 503 or monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.01)
+                request.answer = asyncio.get_running_loop().create_future()
+
+    async def do(self, name: str, user: str = "", **fields: Any) -> Done:
+        """Do one command: `await ledger.do("grant", "ann", amount=100)`; see `request` for the rest."""
+        answer = await self.send(self.request(name, user, **fields))
+        return Done(answer.status, orjson.loads(answer.body), answer.replayed)
+
+    async def transfer(self, user: str, to_user: str, amount: int, **fields: Any) -> Done:
+        """Both halves of a transfer, and its return when the second is refused; what came of the last step."""
+        debit = await self.do("transfer", user, to_user=to_user, amount=amount, **fields)
+        return debit if debit.status >= 400 else await self.arrive(debit.id)
+
+    async def arrive(self, transfer: str) -> Done:
+        """The second half of a pending transfer, or its undoing."""
+        row = await self.pool.fetchrow(
+            "SELECT app, user_id, asset, type, payload, time FROM events WHERE object = $1", transfer
+        )
+        assert row is not None
+        debit = codec.decode(row["type"], row["payload"], from_datetime(row["time"]))
+        assert isinstance(debit, ev.TransferDebited)
+        incoming = tuple(
+            cmd.IncomingLot(
+                amount=part.amount,
+                source=part.source,
+                priority=part.priority,
+                expires_at=part.expires_at,
+                scope=part.scope,
+                cost_basis=part.cost_basis,
+            )
+            for part in debit.slices
+        )
+        where = {"app": row["app"], "asset": row["asset"], "transfer": transfer}
+        credit = await self.do("transfer.credit", debit.to_user, from_user=row["user_id"], lots=incoming, **where)
+        if credit.status < 400:
+            return credit
+        refusal = credit.body["code"]
+        await self.do("transfer.refuse", debit.to_user, refusal=refusal, **where)
+        return await self.do("transfer.return", row["user_id"], refusal=refusal, **where)
+
+
+async def _read_configs(pool: Pool) -> dict[str, AppConfig]:
+    rows = await pool.fetch("SELECT DISTINCT ON (app) app, version, document FROM configs ORDER BY app, version DESC")
+    return {
+        row["app"]: compile_config(row["app"], row["version"], ConfigDocument.model_validate_json(row["document"]))
+        for row in rows
+    }
+
+
+@asynccontextmanager
+async def ledger_on(
+    database: Database, *, partitions: int = PARTITIONS, clock: ManualClock | None = None, limits: Limits | None = None
+) -> AsyncIterator[Ledger]:
+    """A ledger on a prepared database, as its runtime role, until the block ends. It can be started again on it."""
+    clock = clock or ManualClock()
+    pool = await create_pool(database.runtime_dsn, application_name="ledger")
+    app_times: dict[str, int] = {}
+
+    async def connection() -> Connection:
+        return await connect(database.runtime_dsn, application_name="ledger-writer")
+
+    leader = Leader(
+        shard=SHARD,
+        url="",
+        pool=pool,
+        connect=connection,
+        read_configs=lambda: _read_configs(pool),
+        clock=clock,
+        app_now=app_times.get,
+        partitions=partitions,
+        limits=limits or Limits(),
+        times=LeaseTimes(poll_s=0.02),
+    )
+    task = asyncio.create_task(leader.run())
+    try:
+        yield Ledger(database.runtime_dsn, pool, clock, leader, app_times)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await pool.close()
