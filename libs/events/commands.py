@@ -172,7 +172,7 @@ class Answers:
 class Republisher:
     """Publishes commands again that have no outcome: the first time when due, then with doubling pauses.
 
-    After `alarm_after_s` without an outcome a command counts in the gauge `commands_overdue` and is sent every
+    After `alarm_after_s` without an outcome a command counts in the gauge `command_outcome_overdue` and is sent every
     `pause_max_s`. All are seconds.
     """
 
@@ -245,7 +245,7 @@ class Republisher:
             " AND sent_at < clock_timestamp() - make_interval(secs => $1)",
             self._alarm_after_s,
         )
-        COMMANDS_OVERDUE.set(overdue)
+        COMMANDS_OVERDUE.labels(self._source).set(overdue)
 
 
 def _qualified() -> str:

@@ -15,7 +15,7 @@ from libs.events.envelope import Envelope, Heartbeat, InvalidMessage
 from libs.events.feed import Feed, FeedPage, FeedUnavailable
 from libs.events.handling import Handling, Rebuild, Times
 from libs.events.log_source import Stream
-from libs.events.metrics import CONSUMER_AGE, CONSUMER_DUPLICATES, CONSUMER_GAPS, CONSUMER_RETRIES
+from libs.events.metrics import CHECKPOINTS_LOST, CONSUMER_AGE, CONSUMER_DUPLICATES, CONSUMER_GAPS, CONSUMER_RETRIES
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class PartitionConsumer:
         self._seq = 0
         self._head = 0
         self._stale: set[str] = set()
+        self._age = CONSUMER_AGE.labels(source)
 
     def put(self, item: Item, size: int) -> None:
         """Buffer what was read; `size` in bytes."""
@@ -281,7 +282,9 @@ class PartitionConsumer:
             log.error("%s: %s is a dead letter: %s", self._handling.consumer, run[0].id, verdict)
         self._seq = seq
         self._head = max(self._head, seq)
-        CONSUMER_AGE.set(max(0.0, time.time() - run[-1].time_us / 1_000_000))
+        now = time.time()
+        for event in run:
+            self._age.observe(max(0.0, now - event.time_us / 1_000_000))
 
     async def _bury_record(self, item: Unreadable) -> None:
         """A record that is no message moves no checkpoint; if an event was meant, the feed has it."""
@@ -311,4 +314,5 @@ class PartitionConsumer:
             self._seq,
         )
         if changed(status) == 0:
+            CHECKPOINTS_LOST.labels(self.source).inc()
             raise Fenced(f"another process consumes {self._topic}/{self._partition} of {self.source}")

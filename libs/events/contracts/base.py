@@ -2,7 +2,8 @@
 
 A name is `<service>.<what>.v<n>`: a past participle for events (`ledger.credits_granted.v1`), an imperative for
 commands (`ledger.grant_credits.v1`). Commands are read strictly; events are read tolerantly (a field this reader does
-not know is left out), so that a producer may add optional fields before its consumers know them.
+not know is left out), so that a producer may add optional fields before its consumers know them. A field at its default
+is not written, so a default belongs to the contract and never changes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TYPE_NAME = re.compile(r"([a-z]+)\.([a-z0-9_]+)\.v([1-9][0-9]*)")
 
 
 class Contract(BaseModel):
-    """The payload of a message. Frozen; every field is written, in the order of declaration."""
+    """The payload of a message: frozen, written in the order of declaration, without fields at their default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,8 +73,8 @@ def registered(service: str | None = None) -> Iterator[type[Contract]]:
 
 
 def encode(message: Contract) -> bytes:
-    """The payload's bytes: compact JSON, fields in the order of declaration."""
-    return message.model_dump_json().encode()
+    """The payload's bytes: compact JSON, fields in the order of declaration, without those that have their default."""
+    return message.model_dump_json(exclude_defaults=True).encode()
 
 
 def decode(name: str, data: bytes) -> Contract | None:

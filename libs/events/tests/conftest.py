@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from libs.events.db import MIGRATIONS, Pool
-from libs.events.tests.world import TABLES, World
+from libs.events.tests.world import TABLES, Pools, World
 from libs.service.db import create_pool
 from libs.service.migrations import migrate
 from tests.plugins.kafka import Broker, Restartable
@@ -35,19 +35,19 @@ async def pool(messaging_database: Database) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def pools(database_from: DatabaseFrom) -> AsyncIterator[tuple[Pool, Pool]]:
-    """Connections of the runtime role to two services' databases."""
+async def pools(database_from: DatabaseFrom) -> AsyncIterator[Pools]:
+    """Connections of the runtime role to two services' databases, and the first one's owner's DSN."""
     first = await database_from("libs.events", _prepare)
     second = await database_from("libs.events", _prepare)
     async with (
         await create_pool(first.runtime_dsn, application_name="first") as one,
         await create_pool(second.runtime_dsn, application_name="second") as two,
     ):
-        yield one, two
+        yield one, two, first.owner_dsn
 
 
 @pytest.fixture
-async def world(broker: Broker, pools: tuple[Pool, Pool]) -> AsyncIterator[World]:
+async def world(broker: Broker, pools: Pools) -> AsyncIterator[World]:
     """Two services on the shared broker, of both kinds in turn."""
     made = World(broker.bootstrap, *pools)
     await broker.create_topics(made.topics)
@@ -56,7 +56,7 @@ async def world(broker: Broker, pools: tuple[Pool, Pool]) -> AsyncIterator[World
 
 
 @pytest.fixture
-async def restartable_world(restartable_broker: Restartable, pools: tuple[Pool, Pool]) -> AsyncIterator[World]:
+async def restartable_world(restartable_broker: Restartable, pools: Pools) -> AsyncIterator[World]:
     """Two services on a broker that can be killed, of both kinds in turn."""
     made = World(f"file:{restartable_broker.address_file}", *pools, restartable=restartable_broker)
     await restartable_broker.create_topics(made.topics)

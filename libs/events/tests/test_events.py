@@ -56,16 +56,12 @@ async def test_a_gap_is_filled_from_the_feed(world: World) -> None:
             await eventually(lambda: world.has_noted(range(40)))
         # The broker loses twenty events: the relay believes that they were acknowledged.
         await world.count(range(40, 60), user="one")
-        await eventually(lambda: _numbered(world, 60))
+        await eventually(lambda: world.all_numbered(60))
         await world.counter.execute("UPDATE relay_checkpoints SET seq = 60 WHERE seq = 40")
         await world.count(range(60, 70), user="one")
         async with world.running(world.relay().run()):
             await eventually(lambda: world.has_noted(range(70)))
     assert _value(CONSUMER_GAPS) > gaps
-
-
-async def _numbered(world: World, count: int) -> bool:
-    return bool(await world.counter.fetchval("SELECT count(seq) FROM outbox") == count)
 
 
 async def test_a_heartbeat_tells_of_events_that_the_broker_lost_last(world: World) -> None:
@@ -74,7 +70,7 @@ async def test_a_heartbeat_tells_of_events_that_the_broker_lost_last(world: Worl
             await world.count(range(1), user="one")
             await eventually(lambda: world.has_noted(range(1)))
         await world.count(range(1, 5), user="one")
-        await eventually(lambda: _numbered(world, 5))
+        await eventually(lambda: world.all_numbered(5))
         await world.counter.execute("UPDATE relay_checkpoints SET seq = 5 WHERE seq = 1")
         async with world.running(world.relay().run()):
             await eventually(lambda: world.has_noted(range(5)))

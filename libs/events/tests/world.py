@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Self
 
 import httpx
@@ -28,11 +28,14 @@ from libs.events.db import Connection, Pool
 from libs.events.envelope import Envelope
 from libs.events.feed import FeedClient, render_feed
 from libs.events.log_source import LogSource
-from libs.events.outbox import Cause, Outbox, OutboxLog
+from libs.events.outbox import Cause, Outbox, OutboxLog, renew_stream
 from libs.events.partition import partition_of
 from libs.events.relay import Relay
 from libs.events.stamper import Stamper
+from libs.service.db import connect
 from tests.plugins.kafka import Restartable
+
+Pools = tuple[Pool, Pool, str]
 
 PARTITIONS = 4
 DEADLINE_S = 60.0
@@ -74,8 +77,11 @@ async def eventually(check: Callable[[], Awaitable[bool]], deadline_s: float = D
 class World:
     """Both services and the broker between them. Parts run only while a test has them running."""
 
-    def __init__(self, address: str, counter: Pool, diary: Pool, *, restartable: Restartable | None = None) -> None:
+    def __init__(
+        self, address: str, counter: Pool, diary: Pool, owner_dsn: str, *, restartable: Restartable | None = None
+    ) -> None:
         self.counter, self.diary = counter, diary
+        self._owner_dsn = owner_dsn
         self.broker = restartable
         # On a shared broker every test has topics of its own; the types' service names the command topic.
         self.source = "counter" if restartable else f"counter{secrets.token_hex(4)}"
@@ -148,7 +154,7 @@ class World:
             retry_s=0.05,
         )
 
-    async def count(self, numbers: range, *, user: str | None = None, padding: str = "") -> None:
+    async def count(self, numbers: Iterable[int], *, user: str | None = None, padding: str = "") -> None:
         """Tell that numbers were counted, each in its own transaction, each for its own user unless one is named."""
         for number in numbers:
             async with self.counter.acquire() as connection, connection.transaction():
@@ -159,6 +165,21 @@ class World:
                     user=user or f"user{number}",
                     cause=Cause(),
                 )
+
+    async def all_numbered(self, count: int) -> bool:
+        """Whether so many messages of the counter have their number."""
+        return bool(await self.counter.fetchval("SELECT count(seq) FROM outbox") == count)
+
+    async def restore(self, seq: int) -> None:
+        """Lose what came after `seq` in the only partition used so far, as a restored backup would."""
+        owner = await connect(self._owner_dsn, application_name="restore")
+        try:
+            await owner.execute("DELETE FROM outbox WHERE seq > $1", seq)
+            await owner.execute("UPDATE outbox_heads SET seq = least(seq, $1)", seq)
+            await owner.execute("UPDATE relay_checkpoints SET seq = least(seq, $1)", seq)
+            await renew_stream(owner)
+        finally:
+            await owner.close()
 
     async def obey(self) -> None:
         """Take commands for ever: key, event and cursor in one transaction."""
