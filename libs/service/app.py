@@ -100,9 +100,15 @@ def create_app(
 
 def principal_of(request: Request) -> Principal:
     """The caller of `request`, from its Authorization and Tallystick-App headers; a 401 or 403 problem otherwise."""
-    headers = request.headers
+    authorization = app = None
+    # One pass over the raw headers, since every request comes by here.
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"tallystick-app":
+            app = value.decode("latin-1")
     authenticator: Authenticator = request.app.state.authenticator
-    return authenticator.authenticate(headers.get("authorization"), headers.get("tallystick-app"))
+    return authenticator.authenticate(authorization, app)
 
 
 def request_id_of(request: Request) -> str:

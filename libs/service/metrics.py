@@ -16,7 +16,10 @@ LAG_PROBE_S = 0.5
 
 HTTP_REQUESTS = Counter("http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 HTTP_DURATION = Histogram(
-    "http_request_duration_seconds", "Time to answer an HTTP request.", ["route"], buckets=DURATION_BUCKETS_S
+    "http_request_duration_seconds",
+    "Time until the answer to an HTTP request began.",
+    ["route"],
+    buckets=DURATION_BUCKETS_S,
 )
 LOOP_LAG = Gauge("event_loop_lag_seconds", "How late the event loop last ran a timer.")
 LOOP_LAG_MAX = Gauge("event_loop_lag_max_seconds", "The longest lag of the event loop in the last minute.")

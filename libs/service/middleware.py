@@ -68,7 +68,8 @@ class ServiceMiddleware:
                 raise
             await exchange.answer(Problem(next="Report the request_id; the log has what happened."))
         finally:
-            seconds = perf_counter() - started
+            # Until the answer began: how long a stream goes on says nothing about how fast we are.
+            seconds = (exchange.answered_at or perf_counter()) - started
             route = self._route(scope)
             # A client that went away before an answer is counted as such.
             status = exchange.status or 499
@@ -94,7 +95,7 @@ class ServiceMiddleware:
 class _Exchange:
     """One request's receive and send."""
 
-    __slots__ = ("_limit", "_receive", "_received", "_request_id", "_send", "status", "too_large")
+    __slots__ = ("_limit", "_receive", "_received", "_request_id", "_send", "answered_at", "status", "too_large")
 
     def __init__(self, receive: Receive, send: Send, request_id: str, limit: int) -> None:
         self._receive = receive
@@ -103,6 +104,7 @@ class _Exchange:
         self._limit = limit
         self._received = 0
         self.status = 0
+        self.answered_at = 0.0
         self.too_large = False
 
     async def receive(self) -> Message:
@@ -119,6 +121,7 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.answered_at = perf_counter()
             message["headers"].append((b"x-request-id", self._request_id.encode()))
         await self._send(message)
 

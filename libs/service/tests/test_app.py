@@ -76,6 +76,18 @@ async def half() -> StreamingResponse:
     return StreamingResponse(rows())
 
 
+@router.get("/slow/{part}")
+async def slow(part: str) -> StreamingResponse:
+    async def rows() -> AsyncIterator[bytes]:
+        if part == "body":
+            await asyncio.sleep(0.2)
+        yield b"row"
+
+    if part == "start":
+        await asyncio.sleep(0.2)
+    return StreamingResponse(rows())
+
+
 @pytest.fixture
 def health() -> Health:
     return Health()
@@ -321,6 +333,18 @@ async def test_access_is_logged_when_it_went_wrong_or_at_debug(
     await client.get("/livez")
     (quiet,) = [record for record in caplog.records if record.name == "access"]
     assert vars(quiet)["route"] == "/livez"
+
+
+async def test_a_slow_answer_is_logged_and_a_long_stream_is_not(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.service.middleware.SLOW_S", 0.1)
+    caplog.set_level(logging.INFO, "access")
+    for part in ("body", "start"):
+        await client.get(f"/v1/slow/{part}")
+    (logged,) = [record for record in caplog.records if record.name == "access"]
+    assert vars(logged)["path"] == "/v1/slow/start"
+    assert vars(logged)["duration_ms"] >= 100
 
 
 async def test_the_documentation_needs_no_other_host(client: httpx.AsyncClient) -> None:

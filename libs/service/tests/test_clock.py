@@ -107,6 +107,7 @@ async def test_a_test_clock_goes_forward_only_and_is_kept(pool: Pool) -> None:
     with pytest.raises(ClockBackwards):
         await clocks.advance("coins", LATER - 1)
     assert clocks.now_us("coins") == LATER
+    assert moved == ["coins", "coins"]
 
     after_restart = clocks_of(pool)
     assert after_restart.now_us("coins") == START

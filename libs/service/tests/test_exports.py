@@ -47,6 +47,18 @@ async def test_csv_reads_back_whatever_is_in_it() -> None:
 
 
 @pytest.mark.anyio
+async def test_pieces_join_to_the_whole() -> None:
+    rows: list[dict[str, Any]] = [{"id": n, "note": "x" * (n * 37 % 101)} for n in range(5_000)]
+    text = b"".join([piece async for piece in csv_lines(["id", "note"], rows_of(rows))]).decode()
+    assert len(text) > 3 * CHUNK_BYTES
+    assert [(int(row["id"]), row["note"]) for row in csv.DictReader(io.StringIO(text, newline=""))] == [
+        (row["id"], row["note"]) for row in rows
+    ]
+    text = b"".join([piece async for piece in json_lines(rows_of(rows))]).decode()
+    assert [json.loads(line) for line in text.splitlines()] == rows
+
+
+@pytest.mark.anyio
 async def test_json_lines_read_back() -> None:
     rows = [{"id": 1, "note": "a\nb"}, {"id": 2, "note": "é"}]
     text = b"".join([piece async for piece in json_lines(rows_of(rows))]).decode()

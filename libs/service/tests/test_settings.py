@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from libs.service.settings import ServiceSettings, load_settings, settings_markdown
@@ -78,6 +78,13 @@ def test_faults_are_said_by_the_variables_name(
     for variable in ("TALLYSTICK_PORT_BASE:", "TALLYSTICK_LEDGER_QUEUE_MAX:", "TALLYSTICK_LEDGER_DSN:"):
         assert variable in said
     assert "secret-looking" not in said
+
+
+def test_a_refused_value_is_not_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYSTICK_PORT_BASE", "hunter2")
+    with pytest.raises(ValidationError) as refused:
+        LedgerLike(dsn=SecretStr("x"))
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_secret_is_not_in_any_text_of_the_settings() -> None:
