@@ -98,7 +98,7 @@ CREATE TABLE configs (
     PRIMARY KEY (app, version)
 );
 
--- Not projected: outcomes under idempotency keys (35 days), unique references (for ever), places in Kafka's topics.
+-- Not projected: outcomes under idempotency keys (35 days), unique references (for ever).
 CREATE TABLE results (
     app text NOT NULL,
     caller text NOT NULL,
@@ -128,14 +128,6 @@ CREATE TABLE unique_refs (
     PRIMARY KEY (app, user_id, command_type, ref)
 );
 
-CREATE TABLE command_cursors (
-    cluster_id text NOT NULL,
-    topic text NOT NULL,
-    partition int NOT NULL,
-    next_offset bigint NOT NULL,
-    PRIMARY KEY (cluster_id, topic, partition)
-) WITH (fillfactor = 50);
-
-GRANT SELECT, INSERT, UPDATE ON accounts, lots, holds, transfers, configs, command_cursors TO :runtime;
+GRANT SELECT, INSERT, UPDATE ON accounts, lots, holds, transfers, configs TO :runtime;
 GRANT SELECT, INSERT, DELETE ON results TO :runtime;
 GRANT SELECT, INSERT ON unique_refs TO :runtime;

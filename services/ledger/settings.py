@@ -1,0 +1,76 @@
+"""Settings of the ledger."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from libs.events.partition import PARTITIONS_DEFAULT, PARTITIONS_MAX
+from libs.service.db import reveal
+from libs.service.settings import ServiceSettings
+
+
+class LedgerSettings(ServiceSettings):
+    """What a process of the ledger needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="TALLYSTICK_LEDGER_")
+
+    dsn: SecretStr = Field(description="The database, as the runtime role, which owns nothing.")
+    owner_dsn: SecretStr | None = Field(None, description="The database, as its owner: for `migrate` only.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    listen_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        validation_alias="TALLYSTICK_LEDGER_PORT",
+        description="Port to listen on. Default: `TALLYSTICK_PORT_BASE` + 1.",
+    )
+    own_url: str | None = Field(
+        None,
+        validation_alias="TALLYSTICK_LEDGER_URL",
+        description="Where other processes reach the ledger; a process tells it to its peers. "
+        "Default: its port on this machine.",
+    )
+    shard: str = Field("0", pattern=r"^[A-Za-z0-9_-]{1,32}$", description="The shard that this process writes.")
+    partitions: int = Field(
+        PARTITIONS_DEFAULT,
+        ge=1,
+        le=PARTITIONS_MAX,
+        description="Partitions of the log, when a deployment is initialised; never changes after that.",
+    )
+    shards: str = Field(
+        "0",
+        pattern=r"^[A-Za-z0-9_-]{1,32}(,[A-Za-z0-9_-]{1,32})*$",
+        description="Shards, comma-separated, that a new deployment's partitions are split among.",
+    )
+    queue_max: int = Field(4096, ge=1, description="Commands that may wait; what comes beyond is answered 429.")
+    batch_max: int = Field(512, ge=1, description="Commands that are appended together at most.")
+    accounts_max: int = Field(200_000, ge=1000, description="Accounts kept in memory.")
+    body_bytes_max: int = Field(65_536, ge=1024, description="Bytes of a request's body.")
+    pool_max: int = Field(6, ge=2, description="Connections of the writer and the jobs, and as many for reads.")
+    key_days: int = Field(35, ge=1, description="Days for which outcomes are kept under their idempotency keys.")
+    transfer_wait_s: float = Field(2.0, gt=0, description="Seconds that a transfer waits for its credit before 202.")
+    read_wait_s: float = Field(2.0, gt=0, description="Seconds that a read waits for its `min_position` before 503.")
+    statistics_s: float = Field(10.0, gt=0, description="Seconds that the statistics may take before 503.")
+    lease_renew_s: float = Field(1.0, gt=0, description="Seconds between renewals of the writer's lease.")
+    lease_answer_s: float = Field(4.0, gt=0, description="Seconds after a renewal for which a writer may answer.")
+    lease_stale_s: float = Field(
+        5.0, gt=0, description="Seconds without a renewal after which a standby takes over; more than the above."
+    )
+
+    @property
+    def port(self) -> int:
+        """The HTTP port."""
+        return self.listen_port or super().port
+
+    @property
+    def url(self) -> str:
+        """The address that peers are told, without a slash at the end."""
+        return (self.own_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def runtime_role(self) -> str | None:
+        """The runtime role's name, from its DSN."""
+        return urlsplit(reveal(self.dsn)).username
