@@ -54,6 +54,7 @@ class Admin:
             capture_output=True,
             text=True,
             timeout=STATEMENT_TIMEOUT_S,
+            start_new_session=True,  # A Ctrl-C in the terminal is for its owner alone.
             check=False,
         )
         if done.returncode != 0:

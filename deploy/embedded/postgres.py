@@ -96,7 +96,7 @@ class PostgresServer:
                 output = stack.enter_context((self.data_dir / "server.log").open("ab"))
             self.child = Child(
                 command,
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
+                env=_environment(),
                 cwd=cluster,
                 user=user,
                 stop_signal=signal.SIGINT,  # Fast shutdown: clients are disconnected, data is written.
@@ -122,7 +122,7 @@ class PostgresServer:
     def is_ready(self) -> bool:
         """Whether the server takes connections now."""
         probe = [str(installation() / "bin" / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
-        return subprocess.run(probe, check=False).returncode == 0
+        return subprocess.run(probe, check=False, start_new_session=True).returncode == 0
 
     def stop(self) -> None:
         """Shuts the server down, disconnecting its clients."""
@@ -186,20 +186,14 @@ class PostgresServer:
         command = [str(bin_dir / "initdb"), "-D", str(draft), "-U", SUPERUSER, f"--pwfile={password_file}"]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
         command += ["--no-instructions", *([] if self._fsync else ["--no-sync"])]
-        done = subprocess.run(
-            command,
-            cwd=cluster,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=[] if user else None,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        log = self.data_dir / "initdb.log"
+        with log.open("wb") as output:
+            child = Child(command, env=_environment(), cwd=cluster, user=user, output=output, held_fds=self._held_fds)
+        code = child.wait(START_S)
         password_file.unlink()
-        if done.returncode != 0:
-            raise PostgresError(f"initdb failed: {done.stderr.strip()}")
+        if code != 0:
+            raise PostgresError(f"initdb failed:\n{log.read_text(errors='replace').strip()}")
+        log.unlink()
         self._write_passwords({SUPERUSER: password})
         # PG_VERSION comes last: it says that the cluster is whole.
         for path in sorted(draft.iterdir(), key=lambda path: path.name == "PG_VERSION"):
@@ -243,6 +237,11 @@ def write_private(path: Path, text: str) -> None:
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 (for its mode)
         file.write(text)
     draft.replace(path)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours but the search path, so that no setting of the caller changes the server."""
+    return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _is_postgres_on(pid: int, cluster: Path) -> bool:
