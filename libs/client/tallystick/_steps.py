@@ -96,7 +96,7 @@ def converse(request: Request[T], conduct: Conduct) -> Steps[T]:
         attempt += 1
         if isinstance(outcome, httpx.Response):
             if outcome.is_success:
-                return request.parse(_reply(outcome))
+                return _parsed(outcome, request)
             error = _refusal(outcome, request.key)
             if error.code == "token_expired" and conduct.renewable and not renewed:
                 renewed = True
@@ -126,6 +126,14 @@ def settle(request: Request[Transfer], conduct: Conduct, wait_s: float) -> Steps
         pause_s = min(pause_s * 2, _WAIT_MAX_S)
 
 
+def _parsed(response: httpx.Response, request: Request[T]) -> T:
+    try:
+        return request.parse(_reply(response))
+    except UnexpectedAnswer as error:
+        error.status, error.idempotency_key = response.status_code, request.key
+        raise
+
+
 def _reply(response: httpx.Response) -> Reply:
     return Reply(
         _body(response),
@@ -136,13 +144,10 @@ def _reply(response: httpx.Response) -> Reply:
 
 def _body(response: httpx.Response) -> Any:
     try:
-        return json.loads(response.content, parse_float=str)
+        return json.loads(response.content)
     except ValueError as error:
         asked = f"{response.request.method} {response.request.url}"
-        raise UnexpectedAnswer(
-            f"{asked} answered {response.status_code} with something that is not JSON",
-            status=response.status_code,
-        ) from error
+        raise UnexpectedAnswer(f"{asked} answered {response.status_code} with something that is not JSON") from error
 
 
 def _refusal(response: httpx.Response, key: str | None) -> TallystickError:

@@ -127,7 +127,6 @@ class Surface:
     get_command = Route(records.get_command)
     statistics = Route(records.statistics)
     feed = Route(records.feed)
-    every_feed_message = Every(records.feed)
     events = Route(records.events)
     every_event = Every(records.events)
     get_config = Route(records.get_config)

@@ -14,7 +14,7 @@ class TallystickError(Exception):
 
     `status` is the HTTP status (None when no answer came), `code` the stable code, `errors` the field errors of a
     refused body, `problem` the whole document, `request_id` what to name to an operator, `idempotency_key` the key
-    that the write was sent with: `client.get_command(user, key)` tells what became of it.
+    that the write was sent with: `client.get_command(key, user)` tells what became of it.
     """
 
     def __init__(

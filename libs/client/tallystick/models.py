@@ -286,13 +286,24 @@ class Event(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedMessage(Answer):
-    """One published message as consumers see it; `prevseq` is the message before it in the same partition."""
+    """One published message, a CloudEvent; `prevseq` is the message before it in the same partition."""
 
+    id: str
+    type: str
     seq: int
     prevseq: int | None = None
-    stream: str | None = None
-    id: str | None = None
-    type: str | None = None
+    time: datetime | None = None
+    subject: str | None = None
+    data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed(Answer):
+    """Messages of one partition in order; `stream` is the log's present incarnation, `head` its last `seq`."""
+
+    stream: str
+    head: int
+    events: tuple[FeedMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

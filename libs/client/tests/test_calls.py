@@ -137,8 +137,9 @@ async def test_a_proxy_that_answers_in_html_is_unavailable_or_unexpected(client:
     with pytest.raises(Unavailable):
         await run(client.grant("ada", 1))
     ledger.faults["/grants"] += [lambda request, go: httpx.Response(200, text="<html>")]
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedAnswer) as unexpected:
         await run(client.grant("ada", 1))
+    assert unexpected.value.idempotency_key == ledger.seen[-1].headers["Idempotency-Key"]
 
 
 async def test_a_missing_field_is_named_and_an_unknown_one_is_kept(client: Either, ledger: Ledger) -> None:

@@ -25,7 +25,17 @@ ANSWER: dict[str, Any] = {
         "position": 1,
         "partition": 2,
     },
-    **{"amount": "1", "charge": "charge_1", "data": [], "config": {}, "now": T0_TEXT, "status": 200, "body": {}},
+    **{
+        "amount": "1",
+        "stream": "s",
+        "head": 0,
+        "charge": "charge_1",
+        "data": [],
+        "config": {},
+        "now": T0_TEXT,
+        "status": 200,
+        "body": {},
+    },
 }
 
 ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]] = [
@@ -141,12 +151,6 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
         "feed",
         lambda c: c.feed("ledger.events", 3, after=7),
         "GET /v1/feed?topic=ledger.events&partition=3&after=7",
-        None,
-    ),
-    (
-        "every_feed_message",
-        lambda c: list(c.every_feed_message("t", 0)),
-        "GET /v1/feed?topic=t&partition=0&after=0",
         None,
     ),
     ("events", lambda c: c.events(user="ada", limit=2), "GET /v1/events?user=ada&limit=2", None),

@@ -7,7 +7,7 @@ from typing import Any
 from .._decode import decode
 from .._request import Reply, Request, new_key, one, page_of, read
 from ..errors import UnexpectedAnswer
-from ..models import CommandOutcome, Config, ConfigChange, Event, FeedMessage, Page, Statistics
+from ..models import CommandOutcome, Config, ConfigChange, Event, Feed, Page, Statistics
 from ..values import path, present, time_of, time_text
 
 
@@ -24,13 +24,12 @@ def statistics() -> Request[Statistics]:
     return read(path("statistics"), one(Statistics))
 
 
-def feed(
-    topic: str, partition: int, *, after: int = 0, limit: int | None = None, cursor: str | None = None
-) -> Request[Page[FeedMessage]]:
-    """Published messages of one partition after the sequence number `after`, for consumers that missed some."""
-    return read(
-        path("feed"), page_of(FeedMessage), topic=topic, partition=partition, after=after, limit=limit, cursor=cursor
-    )
+def feed(topic: str, partition: int, *, after: int = 0, limit: int | None = None) -> Request[Feed]:
+    """Published messages of one partition after the sequence number `after`, for consumers that missed some.
+
+    There are more while the last one's `seq` is below `head`.
+    """
+    return read(path("feed"), one(Feed), topic=topic, partition=partition, after=after, limit=limit)
 
 
 def events(
