@@ -6,8 +6,7 @@ Its database is named as it is, its HTTP port is the one of ``libs.service.setti
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PARTITIONS = 16
-"""Of every topic, as many as the ledger's log has; fixed when a deployment is initialised."""
+from libs.events.partition import PARTITIONS_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ LEDGER = Service(
         Process("ledger", ("-m", "services.ledger", "serve"), http=True),
         Process("ledger-relay", ("-m", "services.ledger", "relay")),
     ),
-    topics={"ledger.events": PARTITIONS, "ledger.commands": PARTITIONS},
+    topics={"ledger.events": PARTITIONS_DEFAULT, "ledger.commands": PARTITIONS_DEFAULT},
 )
 
 SERVICES = (LEDGER,)
