@@ -139,6 +139,7 @@ BEGIN
     DELETE FROM texts t USING jsonb_to_recordset(rest -> 'erased') AS x(app text, user_id text)
         WHERE t.app = x.app AND t.user_id = x.user_id;
 
+    -- `command_cursors` comes with the messaging migrations; it moves in the transaction of the effects.
     INSERT INTO command_cursors
         SELECT * FROM jsonb_to_recordset(rest -> 'cursors') AS x(
             cluster_id text, topic text, partition int, next_offset bigint)
