@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.ledger.domain import commands as cmd
@@ -11,6 +11,7 @@ from services.ledger.domain import events as ev
 from services.ledger.domain.decide import accounts, granting, spending, transfers
 from services.ledger.domain.decide.due import apply_due
 from services.ledger.domain.decide.recorder import Context, Decision, Recorder
+from services.ledger.domain.records import Resolution
 from services.ledger.domain.rejections import Rejected
 from services.ledger.domain.state import Account
 
@@ -74,6 +75,16 @@ def present(account: Account, context: Context) -> tuple[Account, list[ev.Accoun
     return recorder.account, recorder.events
 
 
+def _knowing(due: list[ev.AccountEvent], command: cmd.Command, context: Context) -> Context:
+    """The context with how the command's hold ended, if its limit was found to be past only now."""
+    hold = getattr(command, "hold", None)
+    for event in due:
+        if isinstance(event, ev.HoldExpired) and event.hold == hold:
+            resolution = Resolution("expired", event.captured_total, event.at)
+            return replace(context, loaded=replace(context.loaded, resolution=resolution))
+    return context
+
+
 def decide(account: Account, command: cmd.Command, context: Context) -> Outcome:
     """Decide one command on one account, after what is due on it.
 
@@ -82,6 +93,8 @@ def decide(account: Account, command: cmd.Command, context: Context) -> Outcome:
     account, due = present(account, context)
     if isinstance(command, cmd.Sweep):
         return Outcome(account, due, [], 200, {})
+    if due:
+        context = _knowing(due, command, context)
     recorder = Recorder(account, context, command.labels)
     try:
         decision = _RULES[type(command)](recorder, command)

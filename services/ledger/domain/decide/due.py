@@ -46,7 +46,8 @@ def _expire_hold(recorder: Recorder, hold: Hold) -> None:
     )
 
 
-def _expire_lot(recorder: Recorder, lot: Lot) -> None:
+def expire_lot(recorder: Recorder, lot: Lot) -> None:
+    """Book the free part of a lot that is past its end as lost."""
     due_at = ev.Time(lot.terms.expires_at or 0)
     recorder.record(ev.LotExpired(grant=lot.terms.id, amount=ev.Units(lot.free), due_at=due_at))
 
@@ -69,7 +70,7 @@ def apply_due(recorder: Recorder) -> None:
         if isinstance(item, Hold):
             _expire_hold(recorder, item)
         elif kind == 1:
-            _expire_lot(recorder, item)
+            expire_lot(recorder, item)
         else:
             _start_lot(recorder, item)
     recorder.finish()

@@ -120,6 +120,8 @@ def adjust(recorder: Recorder, command: cmd.Adjust) -> Decision:
     """Correct a balance by hand: up by a lot, down by free unscoped credits only."""
     account = recorder.account
     require_open(account)
+    if not command.amount:
+        raise invalid("amount", "amount_zero", "An adjustment moves a balance up or down.")
     adjustment = recorder.context.ids.new("adjustment")
     body = {"id": adjustment, "amount": recorder.amount(command.amount)}
     if command.amount > 0:
@@ -169,7 +171,7 @@ def restore(recorder: Recorder, parts: list[tuple[str, int]], source_id: str, ki
     lots: list[ev.NewLot] = []
     for lot_id, amount in parts:
         lot = recorder.account.lots[lot_id]
-        if _restorable(lot):
+        if _restorable(lot, recorder.now):
             slices.append(ev.SliceOf(lot_id, ev.Units(amount)))
             continue
         terms = lot.terms
@@ -186,8 +188,10 @@ def restore(recorder: Recorder, parts: list[tuple[str, int]], source_id: str, ki
     return Restored(tuple(slices), tuple(lots))
 
 
-def _restorable(lot: Lot) -> bool:
-    return lot.phase == Phase.LIVE and not lot.revoked and not lot.revoking
+def _restorable(lot: Lot, now: int) -> bool:
+    # A lot that was used up before its end never expires by an event, so its time is looked at as well.
+    ended = lot.terms.expires_at is not None and lot.terms.expires_at <= now
+    return lot.phase == Phase.LIVE and not ended and not lot.revoked and not lot.revoking
 
 
 def refund(recorder: Recorder, command: cmd.Refund) -> Decision:
@@ -268,6 +272,8 @@ def revoke(recorder: Recorder, command: cmd.Revoke) -> Decision:
     if command.hold is not None:
         _consume_hold(recorder, command.hold)
         lot = recorder.account.lots[command.grant]
+        # What the hold had pinned of an expired lot is lost by now, and neither taken nor owed.
+        amount = min(amount, lot.remaining + lot.spent - lot.revoking)
     scheduled = lot.phase == Phase.SCHEDULED
     taken = min(amount, lot.remaining if scheduled else lot.free)
     pending = min(amount - taken, lot.pinned - lot.revoking)

@@ -74,7 +74,7 @@ def _hold_lots(recorder: Recorder, command: cmd.CreateHold) -> list[Lot]:
     lot = account.lots.get(command.grant)
     if lot is None:
         raise not_found("grant")
-    return [lot] if lot.free > 0 and lot.matches(command.service) else []
+    return [lot] if lot.free > 0 else []
 
 
 def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
@@ -88,12 +88,12 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
     require_spendable(account)
     lots = _hold_lots(recorder, command)
     free = sum(lot.free for lot in lots)
-    available = account.available(command.service)
-    holdable = min(free, available)
+    scope_free = free if command.grant is not None else account.free(command.service)
+    without_debt = min(free, scope_free + account.overdraft_left)
+    holdable = min(free, scope_free + account.overdraft_left - account.owed)
     least = 1 if command.partial else command.amount
     if least > holdable:
-        without_debt = min(free, available + account.owed)
-        raise short(recorder, least, max(holdable, 0), without_debt)
+        raise short(recorder, least, holdable, without_debt)
     amount = min(command.amount, holdable)
     hold_id = recorder.context.ids.new("hold")
     expires_at = ev.Time(recorder.now + ttl_s * SECOND_US)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
+from services.ledger.domain.decide.due import expire_lot
 from services.ledger.domain.decide.granting import LotPlan, make_lot, restore
 from services.ledger.domain.decide.recorder import Decision, Recorder, split
-from services.ledger.domain.decide.spending import require_open, require_spendable
-from services.ledger.domain.rejections import Rejected, invalid, not_found
+from services.ledger.domain.decide.spending import require_open, require_spendable, short
+from services.ledger.domain.rejections import invalid, not_found
 from services.ledger.domain.state import Origin
 
 
@@ -20,13 +21,7 @@ def debit(recorder: Recorder, command: cmd.Transfer) -> Decision:
     require_spendable(account)
     movable = min(account.free(), account.available())
     if command.amount > movable:
-        owes = account.owed and command.amount <= account.free()
-        raise Rejected(
-            402,
-            "account_owes" if owes else "insufficient_credits",
-            f"The transfer needs {recorder.amount(command.amount)}, but {recorder.amount(movable)} can be moved.",
-            {"required": recorder.amount(command.amount), "available": recorder.amount(movable)},
-        )
+        raise short(recorder, command.amount, movable, min(account.free(), account.available() + account.owed))
     transfer_id = recorder.context.ids.new("transfer")
     slices = []
     for part in split(account.burn_order(None), command.amount):
@@ -43,13 +38,19 @@ def debit(recorder: Recorder, command: cmd.Transfer) -> Decision:
     return Decision(202, {"id": transfer_id, "status": "pending", "amount": recorder.amount(command.amount)})
 
 
+def _ended(expires_at: int | None, now: int) -> bool:
+    return expires_at is not None and expires_at <= now
+
+
 def credit(recorder: Recorder, command: cmd.CreditTransfer) -> Decision:
     """Receive a transfer: one lot for each slice, with its terms; a slice that expired on the way expires here."""
     require_open(recorder.account)
     amount = sum(lot.amount for lot in command.lots)
+    alive = sum(lot.amount for lot in command.lots if not _ended(lot.expires_at, recorder.now))
     recorder.open()
+    # Debts are repaid once over the whole transfer, not once per slice, and never by what expired on the way.
+    to_repay = recorder.repaid_overdraft(alive)
     lots: list[ev.NewLot] = []
-    repaid = 0
     for incoming in command.lots:
         plan = LotPlan(
             incoming.amount,
@@ -60,16 +61,19 @@ def credit(recorder: Recorder, command: cmd.CreditTransfer) -> Decision:
             cost_basis=incoming.cost_basis,
             origin=Origin("transfer", command.transfer),
         )
-        # Debts are repaid once over the whole transfer, not once per slice.
-        share = min(recorder.repaid_overdraft(amount) - repaid, incoming.amount)
-        repaid += share
+        share = 0 if _ended(incoming.expires_at, recorder.now) else min(to_repay, incoming.amount)
+        to_repay -= share
         lots.append(make_lot(recorder, plan, share))
     recorder.record_main(
         ev.TransferCredited(
             transfer=command.transfer, from_user=command.from_user, amount=ev.Units(amount), lots=tuple(lots)
         )
     )
-    recorder.repay([lot.grant for lot in lots])
+    for lot in lots:
+        if _ended(lot.expires_at, recorder.now):
+            expire_lot(recorder, recorder.account.lots[lot.grant])
+        else:
+            recorder.repay([lot.grant])
     return Decision(201, {"id": command.transfer, "status": "completed", "amount": recorder.amount(amount)})
 
 

@@ -67,7 +67,7 @@ class Account:
     def usable(self, service: str | None) -> list[Lot]:
         """Lots in the order in which they burn down: those for this service, then those for anything."""
         live = [lot for lot in self.lots if not lot.waiting and (not lot.scope or service in lot.scope)]
-        return sorted(live, key=lambda x: (not x.scope, x.priority, x.end, x.source == "paid", x.start, x.made))
+        return sorted(live, key=lambda x: (not x.scope, x.priority, x.end, x.source == "paid", x.made))
 
     def free(self, service: str | None = None) -> int:
         return sum(lot.free for lot in self.usable(service))
@@ -118,7 +118,7 @@ class Account:
     def pass_time(self, now: float) -> None:
         """Limits of holds, then ends of lots, then starts of lots, each at its time."""
         due: list[tuple[float, int, str, Hold | Lot]] = [(h.end, 0, h.id, h) for h in self.holds.values()]
-        due += [(lot.end, 1, lot.id, lot) for lot in self.lots if lot.free]
+        due += [(lot.end, 1, lot.id, lot) for lot in self.lots if lot.end < inf]
         due += [(lot.start, 2, lot.id, lot) for lot in self.lots if lot.waiting]
         for time, kind, _, item in sorted(due, key=lambda d: d[:3]):
             if time > now:
@@ -131,3 +131,274 @@ class Account:
             else:
                 item.waiting = False
                 self.repay([item])
+
+
+Parts = list[tuple[Lot | None, str, int]]
+"""Where a charge came from: a lot, or "overdraft", or "owed"."""
+
+
+@dataclass
+class Model:
+    """Every account of an app. Commands are methods of their wire names; `new` yields the ids that the subject made."""
+
+    now: float = 0
+    accounts: dict[str, Account] = field(default_factory=dict)
+    charges: dict[str, tuple[str, Parts, int]] = field(default_factory=dict)
+    made: int = 0
+
+    def account(self, user: str) -> Account:
+        """The account as time has left it."""
+        account = self.accounts.setdefault(user, Account())
+        account.pass_time(self.now)
+        return account
+
+    def _lot(self, account: Account, id_: str, amount: int, **terms: object) -> Lot:
+        self.made += 1
+        lot = Lot(id_, self.made, amount, free=amount, **{"start": self.now, **terms})  # type: ignore[arg-type]
+        lot.waiting = lot.start > self.now
+        account.lots.append(lot)
+        account.opened = True
+        return lot
+
+    def _open(self, account: Account, *, frozen_too: bool = False) -> None:
+        if account.closed:
+            raise Refused("account_closed")
+        if frozen_too and account.freezes:
+            raise Refused("account_frozen")
+
+    def _lacks(self, account: Account, without_debt: int, amount: int) -> Refused:
+        return Refused("account_owes" if account.owed and amount <= without_debt else "insufficient_credits")
+
+    def _lot_named(self, account: Account, id_: str) -> Lot:
+        for lot in account.lots:
+            if lot.id == id_:
+                return lot
+        raise Refused("grant_not_found")
+
+    def _hold_named(self, account: Account, id_: str) -> Hold:
+        if id_ in account.ended:
+            raise Refused("hold_resolved")
+        if id_ not in account.holds:
+            raise Refused("hold_not_found")
+        return account.holds[id_]
+
+    def grant(
+        self,
+        user: str,
+        id_: str,
+        amount: int,
+        *,
+        source: str,
+        priority: int,
+        start: float,
+        end: float,
+        scope: list[str],
+    ) -> None:
+        account = self.account(user)
+        self._open(account)
+        if end <= max(start, self.now):
+            raise Refused("invalid_request")
+        terms = {"source": source, "priority": priority, "start": start, "end": end, "scope": tuple(scope)}
+        lot = self._lot(account, id_, amount, **terms)
+        if not lot.waiting:
+            account.repay([lot])
+
+    def act(self, user: str, id_: str, action: str) -> None:
+        account = self.account(user)
+        if action not in ACTIONS:
+            raise Refused("unknown_action")
+        self._open(account)
+        amount, group = ACTIONS[action]
+        if group in account.earned:
+            raise Refused("already_earned")
+        account.earned.add(group)
+        account.repay([self._lot(account, id_, amount, source="earned")])
+
+    def adjust(self, user: str, amount: int) -> None:
+        account = self.account(user)
+        self._open(account)
+        if amount > 0:
+            account.repay([self._lot(account, "", amount)])
+        elif -amount > account.free():
+            raise Refused("insufficient_credits")
+        else:
+            account.take(account.usable(None), -amount)
+
+    def charge(self, user: str, id_: str, amount: int, service: str | None) -> None:
+        account = self.account(user)
+        self._open(account, frozen_too=True)
+        if amount > account.available(service):
+            raise self._lacks(account, account.available(service) + account.owed, amount)
+        parts: Parts = [(lot, "", n) for lot, n in account.take(account.usable(service), amount)]
+        rest = amount - sum(n for _, _, n in parts)
+        account.overdrawn += rest
+        self.charges[id_] = (user, [*parts, (None, "overdraft", rest)], 0)
+
+    def refund(self, user: str, charge: str, amount: int | None) -> None:
+        account = self.account(user)
+        if charge not in self.charges or self.charges[charge][0] != user:
+            raise Refused("charge_not_found")
+        _, parts, skip = self.charges[charge]
+        left = sum(n for _, _, n in parts) - skip
+        amount = left if amount is None else amount
+        if not 0 < amount <= left:
+            raise Refused("refund_exceeds_charge")
+        self.charges[charge] = (user, parts, skip + amount)
+        back: list[tuple[Lot, int]] = []
+        loose = 0
+        for lot, kind, part in reversed(parts):
+            n = min(part - min(skip, part), amount)
+            skip -= min(skip, part)
+            amount -= n
+            if lot is not None:
+                back.append((lot, n))
+            elif kind == "overdraft":
+                account.overdrawn, loose = max(0, account.overdrawn - n), loose + max(0, n - account.overdrawn)
+            else:
+                account.owed, loose = max(0, account.owed - n), loose + max(0, n - account.owed)
+        self._restore(account, back, loose)
+
+    def _restore(self, account: Account, back: list[tuple[Lot, int]], loose: int = 0) -> None:
+        """Into the lots that it came from; for dead ones, new lots on their terms for a time of grace."""
+        new = []
+        for lot, n in back:
+            if lot.end > self.now and not lot.revoked:
+                lot.free += n
+            elif n:
+                terms = {"source": lot.source, "priority": lot.priority, "scope": lot.scope}
+                new.append(self._lot(account, "", n, end=self.now + GRACE_S, **terms))
+        if loose:
+            new.append(self._lot(account, "", loose, source="refund"))
+        account.repay(new, overdraft=False)
+
+    def hold(
+        self,
+        user: str,
+        id_: str,
+        amount: int,
+        *,
+        ttl: int | None,
+        service: str | None,
+        grant: str | None,
+        partial: bool,
+    ) -> None:
+        account = self.account(user)
+        if ttl is not None and ttl > HOLD_MAX_S:
+            raise Refused("invalid_request")
+        self._open(account, frozen_too=True)
+        lots = account.usable(service)
+        if grant is not None:
+            named = self._lot_named(account, grant)
+            lots = [] if named.waiting else [named]
+        free = sum(lot.free for lot in lots)
+        without_debt = min(free, free + account.limit - account.overdrawn)
+        can = min(free, free + account.limit - account.overdrawn - account.owed)
+        if can < (1 if partial else amount):
+            raise self._lacks(account, without_debt, 1 if partial else amount)
+        parts = account.take(lots, min(amount, can))
+        for lot, n in parts:
+            lot.pinned += n
+        amount = min(amount, can)
+        account.holds[id_] = Hold(id_, amount, self.now + (ttl or HOLD_S), self.now + HOLD_MAX_S, service, parts)
+
+    def capture(self, user: str, hold_id: str, id_: str, amount: int | None, final: bool) -> None:
+        account = self.account(user)
+        hold = self._hold_named(account, hold_id)
+        pinned = sum(n for _, n in hold.parts)
+        amount = pinned if amount is None else amount
+        if amount <= 0:
+            raise Refused("invalid_request")
+        if amount > max(pinned, hold.amount + hold.amount * TOLERANCE_PERCENT // 100 - hold.captured):
+            raise Refused("capture_exceeds_tolerance")
+        hold.captured += amount
+        parts: Parts = []
+        rest, debt = [], 0
+        need = amount
+        for lot, n in hold.parts:
+            used = min(n, need)
+            need -= used
+            lot.pinned -= used
+            escaped = max(0, lot.claimed - lot.pinned)
+            lot.claimed -= escaped
+            lot.gone += escaped
+            debt += escaped if lot.claim_is_debt else 0
+            parts.append((lot, "", used))
+            rest.append((lot, n - used))
+        hold.parts = [(lot, n) for lot, n in rest if n]
+        parts += [(lot, "", n) for lot, n in account.take(account.usable(hold.service), need)]
+        need = amount - sum(n for _, _, n in parts)
+        overdraft = min(need, max(0, account.limit - account.overdrawn))
+        account.overdrawn += overdraft
+        account.owed += need - overdraft + debt
+        self.charges[id_] = (user, [*parts, (None, "overdraft", overdraft), (None, "owed", need - overdraft)], 0)
+        if final:
+            account.let_go(hold, self.now)
+
+    def extend(self, user: str, hold_id: str, ttl: int) -> None:
+        hold = self._hold_named(self.account(user), hold_id)
+        hold.end = max(hold.end, min(self.now + ttl, hold.limit))
+
+    def release(self, user: str, hold_id: str) -> None:
+        account = self.account(user)
+        account.let_go(self._hold_named(account, hold_id), self.now)
+
+    def revoke(self, user: str, grant: str, amount: int | None, policy: str, hold_id: str | None) -> None:
+        account = self.account(user)
+        lot = self._lot_named(account, grant)
+        if policy == "block" and lot.spent:
+            raise Refused("grant_spent")
+        if amount is not None and amount > lot.amount:
+            raise Refused("invalid_request")
+        left = lot.free + lot.pinned + lot.spent - lot.claimed
+        if left <= 0:
+            raise Refused("grant_spent")
+        if hold_id is not None:
+            account.let_go(self._hold_named(account, hold_id), self.now)
+            left = lot.free + lot.pinned + lot.spent - lot.claimed
+        amount = left if amount is None else min(amount, left)
+        lot.revoked = lot.revoked or amount > 0
+        taken = min(amount, lot.free)
+        claimed = min(amount - taken, lot.pinned - lot.claimed)
+        lot.free -= taken
+        lot.claimed += claimed
+        lot.claim_is_debt = policy == "debt"
+        account.owed += amount - taken - claimed if policy == "debt" else 0
+        lot.gone += amount - claimed
+
+    def transfer(self, user: str, to_user: str, amount: int) -> None:
+        account = self.account(user)
+        if user == to_user:
+            raise Refused("invalid_request")
+        self._open(account, frozen_too=True)
+        without_debt = min(account.free(), account.available() + account.owed)
+        if amount > min(account.free(), account.available()):
+            raise self._lacks(account, without_debt, amount)
+        parts = account.take(account.usable(None), amount)
+        other = self.account(to_user)
+        if other.closed:
+            self._restore(account, parts)
+            return
+        terms = [{"source": x.source, "priority": x.priority, "end": x.end, "scope": x.scope} for x, _ in parts]
+        other.repay([self._lot(other, "", n, **t) for (_, n), t in zip(parts, terms, strict=True)])
+
+    def freeze(self, user: str, name: str) -> None:
+        account = self.account(user)
+        self._open(account)
+        account.opened = True
+        account.freezes.add(name)
+
+    def unfreeze(self, user: str, name: str) -> None:
+        account = self.account(user)
+        if name not in account.freezes:
+            raise Refused("freeze_not_found")
+        account.freezes.remove(name)
+
+    def close(self, user: str) -> None:
+        account = self.account(user)
+        self._open(account)
+        account.opened = account.closed = True
+
+    def change(self, user: str, overdraft: int) -> None:
+        account = self.account(user)
+        self._open(account)
+        account.opened, account.limit = True, overdraft

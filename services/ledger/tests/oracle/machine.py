@@ -1,0 +1,309 @@
+"""The machine: any commands in any order, time passing in between, a subject and the model side by side.
+
+After each step the subject must have refused what the model refuses, under the same code, and show the same
+balances. `machine_for(factory)` makes the test case for a subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from math import inf
+from typing import Any, ClassVar
+from unittest import TestCase
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from services.ledger.tests.oracle.model import ACTIONS, Model, Refused
+from services.ledger.tests.oracle.subject import START, Subject
+
+USERS = ("ann", "ben")
+SERVICES = (None, "chat")
+users = st.sampled_from(USERS)
+services = st.sampled_from(SERVICES)
+amounts = st.sampled_from([1, 30, 50, 75, 100, 150, 300])
+maybe_amounts = st.none() | amounts
+spans = st.sampled_from([1, 30, 60, 90, 300])
+Named = tuple[str, str]
+"""(user, id) of something that was made."""
+
+
+def text(units: int) -> str:
+    """Units of an asset with two decimals as a decimal string."""
+    sign, units = ("-", -units) if units < 0 else ("", units)
+    return f"{sign}{units // 100}.{units % 100:02d}"
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Rules are commands; bundles hold what earlier ones made."""
+
+    make: ClassVar[Callable[[], Subject]]
+    grants: Bundle[Named] = Bundle("grants")
+    charges: Bundle[Named] = Bundle("charges")
+    holds: Bundle[Named] = Bundle("holds")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subject = type(self).make()
+        self.model = Model()
+        self.done: list[tuple[str, dict[str, Any], str, str, int, dict[str, Any]]] = []
+
+    def teardown(self) -> None:
+        self.subject.close()
+
+    @initialize(amounts=st.tuples(st.sampled_from([0, 250, 1000]), st.sampled_from([0, 1000])))
+    def start(self, amounts: tuple[int, int]) -> None:
+        """Most trials begin with credits, so that they do not end with refusals only."""
+        for user, amount in zip(USERS, amounts, strict=True):
+            if amount:
+                self.adjust(user, amount, down=False)
+
+    def both(
+        self, command: str, user: str, fields: dict[str, Any], model: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Ask the subject, then the model, which is given the subject's body for the ids in it. {} if refused."""
+        fields = {name: value for name, value in fields.items() if value is not None}
+        key = f"key-{len(self.done)}"
+        status, body = self.subject.execute(command, fields, user, key)
+        self.done.append((command, fields, user, key, status, body))
+        try:
+            model(body)
+            expected = "done"
+        except Refused as refused:
+            expected = str(refused)
+        assert (body["code"] if status >= 400 else "done") == expected, (command, fields, status, body)
+        return {} if status >= 400 else body
+
+    @rule(
+        target=grants,
+        user=users,
+        amount=amounts,
+        source=st.sampled_from(["paid", "promo", "code"]),
+        priority=st.sampled_from([50, 100]),
+        start=st.sampled_from([None, None, 30, 60]),
+        lasts=st.none() | st.sampled_from([60, 90, 400]),
+        scope=st.sampled_from([[], [], ["chat"], ["chat", "draw"], ["draw"]]),
+    )
+    def grant(
+        self,
+        *,
+        user: str,
+        amount: int,
+        source: str,
+        priority: int,
+        start: int | None,
+        lasts: int | None,
+        scope: list[str],
+    ) -> Any:
+        begins = self.model.now + (start or 0)
+        ends = inf if lasts is None else self.model.now + lasts
+        fields = {"amount": text(amount), "source": source, "priority": priority, "scope": scope}
+        if start is not None:
+            fields["effective_at"] = (START + timedelta(seconds=begins)).isoformat()
+        if lasts is not None:
+            fields["expires_at"] = (START + timedelta(seconds=ends)).isoformat()
+        body = self.both(
+            "grant_credits",
+            user,
+            fields,
+            lambda body: self.model.grant(
+                user, body.get("id", ""), amount, source=source, priority=priority, start=begins, end=ends, scope=scope
+            ),
+        )
+        return (user, body["id"]) if body else multiple()
+
+    @precondition(lambda self: len(self.done) % 3 == 0)
+    @rule(target=grants, user=users, action=st.sampled_from([*ACTIONS, "unknown"]))
+    def act(self, user: str, action: str) -> Any:
+        body = self.both(
+            "perform_action", user, {"action": action}, lambda body: self.model.act(user, body.get("id", ""), action)
+        )
+        return (user, body["id"]) if body else multiple()
+
+    @rule(user=users, amount=amounts, down=st.booleans())
+    def adjust(self, user: str, amount: int, down: bool) -> None:
+        signed = -amount if down else amount
+        fields = {"amount": text(signed), "reason": "correction"}
+        self.both("adjust_balance", user, fields, lambda _: self.model.adjust(user, signed))
+
+    @rule(target=charges, user=users, amount=amounts, service=services)
+    def charge(self, user: str, amount: int, service: str | None) -> Any:
+        fields = {"amount": text(amount), "service": service}
+        body = self.both(
+            "charge_credits",
+            user,
+            fields,
+            lambda body: self.model.charge(user, body.get("id", ""), amount, service),
+        )
+        return (user, body["id"]) if body else multiple()
+
+    @rule(charge=charges, amount=maybe_amounts)
+    def refund(self, charge: Named, amount: int | None) -> None:
+        user, id_ = charge
+        fields = {"charge": id_, "amount": None if amount is None else text(amount)}
+        self.both("refund_charge", user, fields, lambda _: self.model.refund(user, id_, amount))
+
+    @rule(
+        target=holds,
+        user=users,
+        amount=amounts,
+        ttl=st.none() | st.sampled_from([30, 60, 100, 300, 301]),
+        service=services,
+        partial=st.booleans(),
+    )
+    def hold(self, user: str, amount: int, ttl: int | None, service: str | None, partial: bool) -> Any:
+        return self._hold(user, amount, ttl=ttl, service=service, grant=None, partial=partial)
+
+    @rule(target=holds, amount=amounts, service=services, grant=grants, partial=st.booleans())
+    def hold_on_grant(self, amount: int, service: str | None, grant: Named, partial: bool) -> Any:
+        return self._hold(grant[0], amount, ttl=None, service=service, grant=grant[1], partial=partial)
+
+    def _hold(
+        self, user: str, amount: int, *, ttl: int | None, service: str | None, grant: str | None, partial: bool
+    ) -> Any:
+        fields = {"amount": text(amount), "ttl_s": ttl, "service": service, "grant": grant, "partial": partial}
+        body = self.both(
+            "create_hold",
+            user,
+            fields,
+            lambda body: self.model.hold(
+                user, body.get("id", ""), amount, ttl=ttl, service=service, grant=grant, partial=partial
+            ),
+        )
+        return (user, body["id"]) if body else multiple()
+
+    @rule(target=charges, hold=holds, amount=maybe_amounts, final=st.booleans())
+    def capture(self, hold: Named, amount: int | None, final: bool) -> Any:
+        user, id_ = hold
+        fields = {"hold": id_, "amount": None if amount is None else text(amount), "final": final}
+        body = self.both(
+            "capture_hold",
+            user,
+            fields,
+            lambda body: self.model.capture(user, id_, body.get("charge", ""), amount, final),
+        )
+        return (user, body["charge"]) if body else multiple()
+
+    @rule(hold=holds, ttl=st.sampled_from([10, 100, 300, 1000]))
+    def extend(self, hold: Named, ttl: int) -> None:
+        user, id_ = hold
+        self.both("extend_hold", user, {"hold": id_, "ttl_s": ttl}, lambda _: self.model.extend(user, id_, ttl))
+
+    @rule(hold=holds)
+    def release(self, hold: Named) -> None:
+        user, id_ = hold
+        self.both("release_hold", user, {"hold": id_}, lambda _: self.model.release(user, id_))
+
+    @rule(
+        target=charges,
+        user=users,
+        estimate=amounts,
+        actual=amounts,
+        service=services,
+        takes=st.sampled_from([0, 0, 30, 60]),
+        final=st.booleans(),
+    )
+    def call(self, *, user: str, estimate: int, actual: int, service: str | None, takes: int, final: bool) -> Any:
+        """What a call of a model does: an estimate is held, time passes, the actual cost is captured."""
+        held = self._hold(user, estimate, ttl=60, service=service, grant=None, partial=True)
+        if not isinstance(held, tuple):
+            return multiple()
+        if takes:
+            self.advance(takes)
+        return self.capture(held, actual, final)
+
+    @rule(hold=consumes(holds))
+    def forget(self, hold: Named) -> None:
+        """Leave a hold to its limit, so that later rules concern younger ones."""
+
+    @rule(grant=grants, amount=maybe_amounts, policy=st.sampled_from(["debt", "absorb", "block"]))
+    def revoke(self, grant: Named, amount: int | None, policy: str) -> None:
+        user, id_ = grant
+        fields = {"grant": id_, "amount": None if amount is None else text(amount), "policy": policy}
+        self.both("revoke_grant", user, fields, lambda _: self.model.revoke(user, id_, amount, policy, None))
+
+    @rule(grant=grants, hold=holds, policy=st.sampled_from(["debt", "absorb"]))
+    def revoke_with_hold(self, grant: Named, hold: Named, policy: str) -> None:
+        user, id_ = grant
+        if hold[0] == user and hold[1] in self.model.account(user).holds:
+            fields = {"grant": id_, "policy": policy, "hold": hold[1]}
+            self.both("revoke_grant", user, fields, lambda _: self.model.revoke(user, id_, None, policy, hold[1]))
+
+    @rule(user=users, to_user=users, amount=amounts)
+    def transfer(self, user: str, to_user: str, amount: int) -> None:
+        fields = {"to_user": to_user, "amount": text(amount)}
+        self.both("transfer_credits", user, fields, lambda _: self.model.transfer(user, to_user, amount))
+
+    @precondition(lambda self: len(self.done) % 5 == 1)
+    @rule(user=users, name=st.sampled_from(["manual", "fraud"]), lift=st.integers(0, 3))
+    def freeze(self, user: str, name: str, lift: int) -> None:
+        """Lifted more often than put on, so that trials are not spent on refusals."""
+        fields = {"unique_ref": name}
+        if lift:
+            self.both("unfreeze_account", user, fields, lambda _: self.model.unfreeze(user, name))
+        else:
+            self.both("freeze_account", user, fields, lambda _: self.model.freeze(user, name))
+
+    @precondition(lambda self: len(self.done) % 5 == 0)
+    @rule(user=users, overdraft=st.sampled_from([0, 50, 300]))
+    def change(self, user: str, overdraft: int) -> None:
+        self.both("change_account", user, {"overdraft": text(overdraft)}, lambda _: self.model.change(user, overdraft))
+
+    @precondition(lambda self: len(self.done) > 25)
+    @rule(user=st.just("ben"))
+    def close(self, user: str) -> None:
+        self.both("close_account", user, {}, lambda _: self.model.close(user))
+
+    @rule(seconds=spans | st.just(1000))
+    def advance(self, seconds: int) -> None:
+        self.subject.advance(seconds)
+        self.model.now += seconds
+
+    @precondition(lambda self: self.done)
+    @rule(back=st.integers(0, 20), changed=st.booleans())
+    def repeat(self, back: int, changed: bool) -> None:
+        """The same key again: the first answer; with another body: refused. Neither changes anything."""
+        command, fields, user, key, status, body = self.done[-1 - back % len(self.done)]
+        if status == 400:
+            return
+        if changed:
+            again = self.subject.execute(command, {**fields, "reference": "another"}, user, key)
+            assert (again[0], again[1]["code"]) == (422, "idempotency_key_reused")
+        else:
+            assert self.subject.execute(command, fields, user, key) == (status, body)
+
+    @invariant()
+    def shows_what_the_model_shows(self) -> None:
+        for user in USERS:
+            account = self.model.account(user)
+            for service in SERVICES:
+                state = self.subject.state(user, service)
+                assert (state is not None) == account.opened
+                if state is not None:
+                    shown = {name: state[name] for name in ("settled", "held", "owed", "available")}
+                    assert shown == {
+                        "settled": text(account.settled),
+                        "held": text(account.held),
+                        "owed": text(account.owed),
+                        "available": text(account.available(service)),
+                    }, (user, service)
+
+
+def machine_for(make: Callable[[], Subject], *, examples: int, steps: int) -> type[TestCase]:
+    """The unittest case that pytest collects for a subject: so many trials, so many steps in each at most."""
+    machine: Any = type("Machine", (LedgerMachine,), {"make": staticmethod(make)})
+    case: Any = machine.TestCase
+    case.settings = settings(max_examples=examples, stateful_step_count=steps, deadline=None)
+    checked: type[TestCase] = case
+    return checked

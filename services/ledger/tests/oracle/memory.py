@@ -1,0 +1,110 @@
+"""The rules alone as a subject: `decide` on accounts in memory, with the least that keeps keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from services.ledger.domain import commands as cmd
+from services.ledger.domain.amounts import format_units, parse_positive, parse_signed
+from services.ledger.domain.codec import parse_time
+from services.ledger.domain.config import ConfigDocument, compile_config
+from services.ledger.domain.decide import Outcome
+from services.ledger.domain.tests.book import APP, Book
+from services.ledger.tests.oracle.subject import CONFIG, START
+
+SCALE = 2
+Fields = dict[str, Any]
+
+
+def _amount(fields: Fields) -> int | None:
+    return parse_positive(fields["amount"], SCALE) if "amount" in fields else None
+
+
+def _due(fields: Fields, name: str) -> int | None:
+    return parse_time(fields[name]) if name in fields else None
+
+
+def _pick(fields: Fields, *names: str) -> Fields:
+    return {name: fields[name] for name in names if name in fields}
+
+
+def _grant(f: Fields) -> cmd.Command:
+    return cmd.Grant(
+        amount=parse_positive(f["amount"], SCALE),
+        effective_at=_due(f, "effective_at"),
+        expires_at=_due(f, "expires_at"),
+        scope=tuple(f.get("scope", ())),
+        **_pick(f, "source", "priority"),
+    )
+
+
+COMMANDS: dict[str, Callable[[Fields], cmd.Command]] = {
+    "grant_credits": _grant,
+    "revoke_grant": lambda f: cmd.Revoke(amount=_amount(f), **_pick(f, "grant", "policy", "hold")),
+    "charge_credits": lambda f: cmd.Charge(amount=parse_positive(f["amount"], SCALE), **_pick(f, "service")),
+    "refund_charge": lambda f: cmd.Refund(amount=_amount(f), **_pick(f, "charge")),
+    "create_hold": lambda f: cmd.CreateHold(
+        amount=parse_positive(f["amount"], SCALE), role="service", **_pick(f, "ttl_s", "service", "grant", "partial")
+    ),
+    "capture_hold": lambda f: cmd.CaptureHold(amount=_amount(f), **_pick(f, "hold", "final")),
+    "extend_hold": lambda f: cmd.ExtendHold(**_pick(f, "hold", "ttl_s")),
+    "release_hold": lambda f: cmd.ReleaseHold(**_pick(f, "hold")),
+    "adjust_balance": lambda f: cmd.Adjust(amount=parse_signed(f["amount"], SCALE)),
+    "perform_action": lambda f: cmd.Act(**_pick(f, "action")),
+    "freeze_account": lambda f: cmd.Freeze(name=f["unique_ref"]),
+    "unfreeze_account": lambda f: cmd.Unfreeze(name=f["unique_ref"]),
+    "close_account": lambda _: cmd.Close(),
+    "change_account": lambda f: cmd.ChangeAccount(overdraft_limit=parse_signed(f["overdraft"], SCALE)),
+}
+
+
+class MemorySubject:
+    """A `Book` behind the wire's names. Every decision in it is checked against the laws of the domain's tests."""
+
+    def __init__(self) -> None:
+        config = compile_config(APP, 1, ConfigDocument.model_validate(CONFIG))
+        self.book = Book(config, now=int(START.timestamp()) * 1_000_000)
+        self._results: dict[tuple[str, str], tuple[str, Fields, int, Fields]] = {}
+
+    def execute(self, command: str, fields: Fields, user: str, key: str) -> tuple[int, Fields]:
+        """See `Subject.execute`."""
+        if (user, key) in self._results:
+            asked, with_fields, status, body = self._results[user, key]
+            if (asked, with_fields) != (command, fields):
+                return 422, {"code": "idempotency_key_reused"}
+            return status, body
+        if command == "transfer_credits":
+            outcome = self.book.transfer(user, fields["to_user"], parse_positive(fields["amount"], SCALE))
+        else:
+            outcome = self.book.do(user, COMMANDS[command](fields))
+        status, body = _answer(outcome)
+        if status < 300 or status in (402, 404, 409):
+            self._results[user, key] = (command, fields, status, body)
+        return status, body
+
+    def state(self, user: str, service: str | None) -> Fields | None:
+        """See `Subject.state`."""
+        account = self.book.seen(user)
+        if not account.version:
+            return None
+        amounts = {
+            "settled": account.settled,
+            "held": account.held,
+            "owed": account.owed,
+            "available": account.available(service),
+        }
+        return {name: format_units(units, SCALE) for name, units in amounts.items()}
+
+    def advance(self, seconds: int) -> None:
+        """See `Subject.advance`."""
+        self.book.advance(seconds)
+
+    def close(self) -> None:
+        """See `Subject.close`."""
+
+
+def _answer(outcome: Outcome) -> tuple[int, Fields]:
+    if outcome.rejected is None:
+        return outcome.status, outcome.body
+    return outcome.status, {"code": outcome.rejected.code, **outcome.rejected.extra}

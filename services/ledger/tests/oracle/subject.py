@@ -1,0 +1,41 @@
+"""What the oracle's machine drives: anything that takes the ledger's commands and shows its accounts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from services.ledger.tests.oracle.model import ACTIONS, GRACE_S, HOLD_MAX_S, HOLD_S, TOLERANCE_PERCENT
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""The time at which every subject starts."""
+
+CONFIG: dict[str, Any] = {
+    "assets": {"coins": {"scale": 2}},
+    "earning_rules": {
+        action: {"amount": f"{amount // 100}.{amount % 100:02d}", **({"group": group} if group != action else {})}
+        for action, (amount, group) in ACTIONS.items()
+    },
+    "thresholds": [{"below": "1", "rearm_at": "2"}],
+    "hold_limits": {"default_s": HOLD_S, "max_s": HOLD_MAX_S},
+    "policies": {"capture_tolerance_percent": TOLERANCE_PERCENT, "refund_grace_s": GRACE_S},
+}
+"""The configuration that every subject has applied before it starts: what the model takes for granted."""
+
+
+class Subject(Protocol):
+    """A ledger with one app, without accounts, whose clock stands at `START` and moves only by `advance`."""
+
+    def execute(self, command: str, fields: dict[str, Any], user: str, key: str) -> tuple[int, dict[str, Any]]:
+        """Status and body of a command by its wire name (`charge_credits`), its fields (the ids of a path among
+        them) without the user, and its idempotency key. A refusal's body has its `code`; a transfer answers when
+        both of its halves are done."""
+
+    def state(self, user: str, service: str | None) -> dict[str, Any] | None:
+        """At least `settled`, `held`, `owed`, `available` (decimal strings) as of now; None for an unknown account."""
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass, and nothing else."""
+
+    def close(self) -> None:
+        """The trial is over."""
