@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -17,13 +16,14 @@ import orjson
 
 from libs.service.clock import ManualClock, from_datetime
 from libs.service.db import Connection, Pool, connect, create_pool
-from libs.service.migrations import SERVICE_SOURCE, migrate
+from libs.service.migrations import migrate
 from libs.service.problems import Problem
 from services.ledger.domain import codec
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.config import AppConfig, ConfigDocument, compile_config
 from services.ledger.requests import Answer, ApplyConfig, Cursor, Door, Request, SettleTransfer, Text
+from services.ledger.store.setup import SOURCES
 from services.ledger.writer.engine import Limits, Writer
 from services.ledger.writer.leader import Leader, LeaseTimes
 from services.ledger.writer.log import APP_ACCOUNT
@@ -32,7 +32,6 @@ from tests.plugins.postgres import Database
 APP = "coins"
 PARTITIONS = 4
 SHARD = "0"
-MIGRATIONS = [SERVICE_SOURCE, ("ledger", Path(__file__).parents[1] / "migrations")]
 DOCUMENT: dict[str, Any] = {"assets": {"coins": {"scale": 0}}}
 DEADLINE_S = 20.0
 
@@ -71,7 +70,7 @@ _TARGETS = {
 
 async def prepare(database: Database, partitions: int = PARTITIONS) -> None:
     """Make an empty database a ledger's: its tables, so many partitions, one shard."""
-    await migrate(database.owner_dsn, MIGRATIONS, database.runtime)
+    await migrate(database.owner_dsn, SOURCES, database.runtime)
     connection = await connect(database.owner_dsn, application_name="tests")
     try:
         await connection.execute("INSERT INTO deployment (partitions, stream) VALUES ($1, 'first')", partitions)
