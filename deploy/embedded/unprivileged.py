@@ -17,10 +17,15 @@ NAME = "tallystick"
 SHARED = Path("/var/lib/tallystick")
 
 
-def unprivileged_user() -> User | None:
-    """The user for processes that may not be root, or None when we are not root ourselves."""
+def unprivileged_user(directory: Path) -> User | None:
+    """The user for processes that may not be root, or None when we are not root ourselves.
+
+    A directory that is there already belongs to whoever made it, and stays theirs.
+    """
     if os.geteuid() != 0:
         return None
+    if directory.exists() and (owner := directory.stat()).st_uid != 0:
+        return User(owner.st_uid, owner.st_gid)
     entry = _entry(NAME) or _create() or _entry("nobody")
     if entry is None:
         raise LookupError("PostgreSQL cannot run as root, and there is no other user: create one named 'tallystick'")

@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
             preexec_fn=lambda: tie_to_parent(options.stop_signal),  # noqa: PLW1509 (this process has one thread)
         )
     except OSError as error:
-        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        sys.stderr.write(f"{error.strerror}\n")
         return 127
     with contextlib.suppress(OSError):
         owner.sendall(f"{child.pid}\n".encode())
