@@ -1,7 +1,9 @@
 """A peer, and a client of each kind that talks to it."""
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import httpx
@@ -19,6 +21,14 @@ async def run(value: T | Awaitable[T]) -> T:
     if inspect.isawaitable(value):
         return await value
     return value
+
+
+async def until(true: Callable[[], bool], limit_s: float = 5.0) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import httpx
 import pytest
 from tallystick import AsyncClient, ConnectionFailed, HoldResolved, InsufficientCredits, Retry
 
-from .conftest import QUICK
+from .conftest import QUICK, until
 from .ledger_peer import Ledger, answer_lost, answers, not_reached
 
 pytestmark = pytest.mark.anyio
@@ -21,13 +21,6 @@ async def ada(ledger: Ledger) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(retry=QUICK, transport=httpx.MockTransport(ledger.served)) as client:
         await client.grant("ada", 10)
         yield client
-
-
-async def until(true: Callable[[], bool], limit_s: float = 5.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        await asyncio.sleep(0.005)
 
 
 async def available(client: AsyncClient) -> Decimal:

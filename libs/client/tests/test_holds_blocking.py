@@ -94,6 +94,13 @@ def test_a_lost_answer_makes_no_second_hold(ada: Client, ledger: Ledger) -> None
     assert ledger.open_holds() == []
 
 
+def test_leaving_does_not_wait_for_the_next_extension(ada: Client) -> None:
+    began = time.monotonic()
+    with ada.hold("ada", 5, ttl_s=60):
+        pass
+    assert time.monotonic() - began < 4
+
+
 def test_a_hold_is_entered_once(ada: Client, ledger: Ledger) -> None:
     hold = ada.hold("ada", 5)
     with hold:

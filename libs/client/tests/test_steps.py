@@ -114,6 +114,12 @@ def test_a_lease_is_renewed_in_time_and_lost_only_when_its_time_is_over(ttl_s: f
     assert lease.lost
 
 
+def test_at_its_maximum_a_hold_is_let_run_out() -> None:
+    lease = Lease(held(60), None, 0.0)
+    lease.extended(held(60), 30.0)
+    assert (lease.lost, lease.pause_s(30.0)) == (False, None)
+
+
 def test_a_refused_extension_loses_the_hold_unless_it_had_ended_well() -> None:
     lease = Lease(held(60), None, 0.0)
     lease.failed(Forbidden("no"), 1.0)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tallystick import AsyncClient, Client, Unauthorized
 
-from .conftest import QUICK
+from .conftest import QUICK, until
 from .ledger_peer import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,11 @@ async def test_an_async_token_is_asked_for_again_once_for_all_tasks(ledger: Ledg
     async with AsyncClient(token=token, retry=QUICK, transport=httpx.MockTransport(ledger.served)) as client:
         await client.grant("ada", 10)
         ledger.token = "second"
-        await asyncio.gather(*(client.charge("ada", 1) for _ in range(8)))
+        ledger.gate = asyncio.Event()
+        charges = asyncio.gather(*(client.charge("ada", 1) for _ in range(8)))
+        await until(lambda: ledger.waiting == 8)  # All are on their way with the token that has expired.
+        ledger.gate.set()
+        await charges
         assert (await client.state("ada")).available == 2
     assert given == ["first", "second"]
 
