@@ -21,7 +21,7 @@ from libs.service.db import Connection, Pool, connect
 
 logger = logging.getLogger(__name__)
 
-SERVICE_SOURCE = ("service", Path(__file__).parent / "migrations")
+SERVICE_SOURCE = ("service", Path(__file__).parent / "schema")
 """The chassis's own tables (test clocks)."""
 
 LOCK_TIMEOUT_MS = 5_000
