@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean setup setup-dev
+.PHONY: help run test check format generate bench lock clean setup setup-dev
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -27,10 +27,14 @@ check: setup-dev ## Check style, types, layers and generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard $(CODE))
 	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.generated check
 
 format: setup-dev ## Put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+generate: setup-dev ## Write the generated files anew (contracts, settings page)
+	$(BIN)/python -m deploy.generated write
 
 bench: setup-dev ## Measure the speed and print it beside what it should be
 	@exec $(BIN)/python -m bench
