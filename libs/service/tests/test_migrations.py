@@ -20,7 +20,8 @@ from tests.plugins.postgres import Database
 pytestmark = pytest.mark.anyio
 
 FIRST = """
-CREATE TABLE things (id int PRIMARY KEY, at interval DEFAULT '1s'::interval);
+CREATE DOMAIN runtime AS int;
+CREATE TABLE things (id int PRIMARY KEY, lasts runtime DEFAULT 1::runtime);
 GRANT SELECT ON things TO :runtime;
 """
 
