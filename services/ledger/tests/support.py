@@ -16,14 +16,13 @@ import orjson
 
 from libs.service.clock import ManualClock, from_datetime
 from libs.service.db import Connection, Pool, connect, create_pool
-from libs.service.migrations import migrate
 from libs.service.problems import Problem
 from services.ledger.domain import codec
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.config import AppConfig, ConfigDocument, compile_config
 from services.ledger.requests import Answer, ApplyConfig, Cursor, Door, Request, SettleTransfer, Text
-from services.ledger.store.setup import SOURCES
+from services.ledger.store import setup
 from services.ledger.writer.engine import Limits, Writer
 from services.ledger.writer.leader import Leader, LeaseTimes
 from services.ledger.writer.log import APP_ACCOUNT
@@ -70,15 +69,7 @@ _TARGETS = {
 
 async def prepare(database: Database, partitions: int = PARTITIONS) -> None:
     """Make an empty database a ledger's: its tables, so many partitions, one shard."""
-    await migrate(database.owner_dsn, SOURCES, database.runtime)
-    connection = await connect(database.owner_dsn, application_name="tests")
-    try:
-        await connection.execute("INSERT INTO deployment (partitions, stream) VALUES ($1, 'first')", partitions)
-        await connection.execute(
-            "INSERT INTO heads (partition, shard) SELECT n, $2 FROM generate_series(0, $1 - 1) AS n", partitions, SHARD
-        )
-    finally:
-        await connection.close()
+    await setup.prepare(database.owner_dsn, database.runtime, partitions, [SHARD])
 
 
 @dataclass(slots=True)

@@ -1,0 +1,162 @@
+"""Anchors: signed heads of the log, kept outside the database, so that a cut tail or an old copy shows.
+
+One file a day, `2026-01-31.jsonl`, in a directory that may be the mount of an object store. A line is a JSON object:
+
+    {"stream": "…", "time": "2026-01-31T09:00:00.000000Z", "heads": [[partition, position, "hash in hex"], …],
+     "signature": "<JWS header>..<JWS signature>"}
+
+`stream` is the incarnation of the log. The signature is a detached JWS (RFC 7515, appendix F; EdDSA, `kid` in its
+header) over the same object without `signature`, as compact JSON with the members in this order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jwt
+import orjson
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from libs.service.clock import SystemClock
+from libs.service.db import Pool
+from libs.service.keys import ALGORITHM
+from services.ledger.domain.codec import format_time
+from services.ledger.store.heads import Head
+from services.ledger.store.log_reads import read_heads, read_stream
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 60.0
+_JWS = jwt.PyJWS(algorithms=[ALGORITHM])
+
+
+@dataclass(slots=True)
+class AnchorBook:
+    """What the anchors of one stream say: hashes by partition and position. `faults` are anchors not to be trusted.
+
+    `unreadable` counts lines that are no anchors, as a crash may leave one; `others` those of other streams.
+    """
+
+    hashes: dict[int, dict[int, bytes]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    anchors: int = 0
+    others: int = 0
+    unreadable: int = 0
+
+
+def sign_anchor(stream: str, time_us: int, heads: Mapping[int, Head], key: Path) -> bytes:
+    """The line of an anchor, signed by the private key in the file `key`, whose name is the key id."""
+    body = {
+        "stream": stream,
+        "time": format_time(time_us),
+        "heads": [[head.partition, head.position, head.hash.hex()] for _, head in sorted(heads.items())],
+    }
+    private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise TypeError(f"{key} is not an Ed25519 key")
+    token = _JWS.encode(orjson.dumps(body), private, algorithm=ALGORITHM, headers={"kid": key.stem})
+    header, _, signature = token.split(".")
+    return orjson.dumps({**body, "signature": f"{header}..{signature}"}) + b"\n"
+
+
+def append_anchor(directory: Path, line: bytes) -> None:
+    """Put a line at the end of its day's file, durably."""
+    directory.mkdir(parents=True, exist_ok=True)
+    day = orjson.loads(line)["time"][:10]
+    path = directory / f"{day}.jsonl"
+    new = not path.exists()
+    with path.open("ab+") as file:
+        if file.tell() and _last_byte(path) != b"\n":
+            # A crash cut the line before; it stays as it is, and ours begins on its own.
+            line = b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1)
+
+
+def read_anchors(directory: Path, stream: str, keys: Mapping[str, Ed25519PublicKey]) -> AnchorBook:
+    """All anchors of a directory, checked against the public `keys`; those of other streams are only counted."""
+    book = AnchorBook()
+    for path in sorted(directory.glob("*.jsonl")):
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    _read_line(book, f"{path.name}, line {number}", line, stream, keys)
+    return book
+
+
+def _read_line(book: AnchorBook, where: str, line: bytes, stream: str, keys: Mapping[str, Ed25519PublicKey]) -> None:
+    try:
+        anchor = orjson.loads(line)
+        header, signature = anchor.pop("signature").split("..")
+        heads = [(int(p), int(position), bytes.fromhex(digest)) for p, position, digest in anchor["heads"]]
+        its_stream = anchor["stream"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        book.unreadable += 1
+        return
+    payload = base64.urlsafe_b64encode(orjson.dumps(anchor)).rstrip(b"=").decode()
+    token = f"{header}.{payload}.{signature}"
+    try:
+        key = keys[_JWS.get_unverified_header(token)["kid"]]
+        _JWS.decode(token, key, algorithms=[ALGORITHM])
+    except KeyError:
+        book.faults.append(f"{where}: the anchor is signed by a key that is not known")
+        return
+    except jwt.InvalidTokenError:
+        book.faults.append(f"{where}: the anchor's signature is wrong")
+        return
+    if its_stream != stream:
+        book.others += 1
+        return
+    book.anchors += 1
+    for partition, position, digest in heads:
+        known = book.hashes.setdefault(partition, {}).setdefault(position, digest)
+        if known != digest:
+            book.faults.append(f"{where}: partition {partition}, position {position} was anchored before, otherwise")
+
+
+async def anchor_once(
+    pool: Pool, directory: Path, key: Path, last: Mapping[int, Head] | None = None
+) -> dict[int, Head] | None:
+    """Write an anchor and answer the heads in it; None, and nothing is written, when they are `last`'s still."""
+    _, stream = await read_stream(pool)
+    heads = await read_heads(pool)
+    if last is not None and all(last[p].hash == head.hash for p, head in heads.items()):
+        return None
+    line = sign_anchor(stream, SystemClock().now_us(), heads, key)
+    await asyncio.to_thread(append_anchor, directory, line)
+    return heads
+
+
+async def keep_anchoring(pool: Pool, directory: Path, key: Path, *, interval_s: float = INTERVAL_S) -> None:
+    """Write an anchor every `interval_s` seconds in which something was appended, until cancelled.
+
+    `directory` is where the files are, `key` the private key file (`<kid>.pem`). A failure is logged and tried again
+    at the next turn: anchors never stop the ledger.
+    """
+    last: dict[int, Head] | None = None
+    while True:
+        try:
+            last = await anchor_once(pool, directory, key, last) or last
+        except Exception:
+            logger.exception("the heads were not anchored")
+        await asyncio.sleep(interval_s)

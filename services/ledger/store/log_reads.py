@@ -1,0 +1,155 @@
+"""Reading the log and its tables for whoever proves, rebuilds or tells the past: in pages, in one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from asyncpg import Record
+
+from libs.service.db import Connection, Pool, connect
+from services.ledger.store.heads import Head
+from services.ledger.store.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, LOT_COLUMNS
+
+PAGE = 2000
+"""Events read at once."""
+EVENT_COLUMNS = (
+    "partition, position, epoch, app, user_id, asset, account_version, type, schema_version, event_id, transaction_id,"
+    " command_id, correlation_id, causation_id, actor, idempotency_key, time, payload, hash, object, reference, member"
+)
+TRANSFER_COLUMNS = (
+    "id, app, asset, from_user, to_user, from_partition, to_partition, amount, status, refusal, created_at, settled_at"
+)
+CONFIG_COLUMNS = "app, version, document, applied_at, partition, position"
+TABLES = {
+    "accounts": ACCOUNT_COLUMNS,
+    "lots": LOT_COLUMNS,
+    "holds": HOLD_COLUMNS,
+    "transfers": TRANSFER_COLUMNS,
+    "configs": CONFIG_COLUMNS,
+}
+"""The projections and their columns, in the order of the tables."""
+
+
+@dataclass(slots=True)
+class LogEvent:
+    """One row of the log as it is stored; the fields are those of :data:`EVENT_COLUMNS`."""
+
+    partition: int
+    position: int
+    epoch: int
+    app: str
+    user: str
+    asset: str
+    account_version: int
+    type: str
+    schema_version: int
+    event_id: str
+    transaction_id: str
+    command_id: str
+    correlation_id: str
+    causation_id: str
+    actor: str
+    key: str
+    time: datetime
+    payload: bytes
+    hash: bytes
+    object: str | None
+    reference: str | None
+    member: str | None
+
+
+@dataclass(slots=True)
+class TextRow:
+    """An erasable text and the salt of its digest."""
+
+    app: str
+    user: str
+    salt: bytes
+    body: str
+
+
+@asynccontextmanager
+async def snapshot(dsn: str, snapshot_id: str | None = None, *, read_only: bool = True) -> AsyncIterator[Connection]:
+    """A connection within one REPEATABLE READ transaction: its own snapshot, or one that another has exported.
+
+    The projections are locked against being replaced meanwhile, never against being written. The transaction commits
+    when the block ends well, so that one that is not `read_only` keeps what it wrote.
+    """
+    connection = await connect(dsn, application_name="ledger-truth", statement_timeout_ms=0)
+    try:
+        await connection.execute("SET idle_in_transaction_session_timeout = 0")
+        async with connection.transaction(isolation="repeatable_read", readonly=read_only):
+            if snapshot_id is not None:
+                await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot_id}'")
+            await connection.execute(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS SHARE MODE")
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def export_snapshot(connection: Connection) -> str:
+    """A name by which other connections can share this transaction's snapshot while it lasts."""
+    name: str = await connection.fetchval("SELECT pg_export_snapshot()")
+    return name
+
+
+async def read_heads(connection: Connection | Pool) -> dict[int, Head]:
+    """The heads of all partitions. `time_us` is not read."""
+    rows = await connection.fetch("SELECT partition, position, hash, epoch FROM heads ORDER BY partition")
+    return {row["partition"]: Head(row["partition"], row["position"], row["hash"], row["epoch"], 0) for row in rows}
+
+
+async def read_stream(connection: Connection | Pool) -> tuple[int, str]:
+    """(number of partitions, incarnation of the log); LookupError before `migrate`."""
+    row = await connection.fetchrow(
+        "SELECT partitions, (SELECT stream FROM outbox_streams ORDER BY number DESC LIMIT 1) AS stream FROM deployment"
+    )
+    if row is None:
+        raise LookupError("the ledger's database is not initialised")
+    return row["partitions"], row["stream"]
+
+
+async def read_log(
+    connection: Connection, partition: int, after: int = 0, up_to: int | None = None
+) -> AsyncIterator[list[LogEvent]]:
+    """Pages of a partition's events behind position `after`, in order, up to position `up_to` if one is given."""
+    statement = await connection.prepare(
+        f"SELECT {EVENT_COLUMNS} FROM events"
+        " WHERE partition = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4"
+    )
+    last = (1 << 63) - 1 if up_to is None else up_to
+    while True:
+        rows = await statement.fetch(partition, after, last, PAGE)
+        if not rows:
+            return
+        yield [LogEvent(*row) for row in rows]
+        after = rows[-1]["position"]
+
+
+async def read_texts(connection: Connection, event_ids: Sequence[str]) -> dict[str, TextRow]:
+    """The texts that are still there, by the id of their event."""
+    rows = await connection.fetch(
+        "SELECT event_id, app, user_id, salt, body FROM texts WHERE event_id = ANY ($1)", list(event_ids)
+    )
+    return {row["event_id"]: TextRow(row["app"], row["user_id"], row["salt"], row["body"]) for row in rows}
+
+
+async def stray_texts(connection: Connection, limit: int) -> tuple[int, list[str]]:
+    """(number of texts, ids of those whose event does not exist, at most `limit`)."""
+    total: int = await connection.fetchval("SELECT count(*) FROM texts")
+    rows = await connection.fetch(
+        "SELECT event_id FROM texts t WHERE NOT EXISTS (SELECT FROM events e WHERE e.event_id = t.event_id)"
+        " ORDER BY event_id LIMIT $1",
+        limit,
+    )
+    return total, [row["event_id"] for row in rows]
+
+
+def table_rows(connection: Connection, table: str, where: str, *parameters: Any) -> AsyncIterator[Record]:
+    """Rows of a projection by a server-side cursor; `where` is SQL of ours with `parameters`."""
+    cursor = connection.cursor(f"SELECT {TABLES[table]} FROM {table} WHERE {where}", *parameters, prefetch=PAGE)
+    return aiter(cursor)

@@ -1,0 +1,1 @@
+"""Proving the books: the log against itself, against its anchors, and against every table projected from it."""
