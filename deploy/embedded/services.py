@@ -11,11 +11,14 @@ from libs.events.partition import PARTITIONS_DEFAULT
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of a service. ``command`` follows the interpreter; with ``http`` it answers ``/readyz``."""
+    """One process of a service. ``command`` is what follows the interpreter.
+
+    It answers ``/readyz`` on a port counted from the service's.
+    """
 
     name: str
     command: tuple[str, ...]
-    http: bool = False
+    port_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ LEDGER = Service(
     name="ledger",
     migrate=("-m", "services.ledger", "migrate"),
     processes=(
-        Process("ledger", ("-m", "services.ledger", "serve"), http=True),
-        Process("ledger-relay", ("-m", "services.ledger", "relay")),
+        Process("ledger", ("-m", "services.ledger", "serve")),
+        Process("ledger-relay", ("-m", "services.ledger", "relay"), port_offset=100),
     ),
     topics={"ledger.events": PARTITIONS_DEFAULT, "ledger.commands": PARTITIONS_DEFAULT},
 )

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -127,17 +128,15 @@ class Supervisor:
 
     def _start_services(self, environment: Mapping[str, str], postgres: PostgresServer, lock_fd: int) -> None:
         units: list[Unit] = []
+        addresses: dict[str, str] = {}
         for service in self.services:
             dsn = {_dsn_name(service): postgres.dsn(service.name, service.name)}
-            units += [
-                self._unit(process.name, self._launcher(process, {**environment, **dsn}, lock_fd))
-                for process in service.processes
-            ]
+            for process in service.processes:
+                units.append(self._unit(process.name, self._launcher(process, {**environment, **dsn}, lock_fd)))
+                addresses[process.name] = f"http://{LOOPBACK}:{self._port(service, process)}/readyz"
         self._begin(units)
-        ready = {process.name: service for service in self.services for process in service.processes if process.http}
         for unit in units:
-            if unit.name in ready:
-                self._wait_for(unit, lambda: _answers(f"{self._url(ready[unit.name])}/readyz"))  # noqa: B023 (used at once)
+            self._wait_for(unit, partial(_answers, addresses[unit.name]))
 
     def _apply_apps(self, environment: Mapping[str, str], lock_fd: int) -> None:
         files = [str(file) for file in sorted(self.apps.glob("*.yaml"))]
@@ -220,14 +219,19 @@ class Supervisor:
         return {**environment, _dsn_name(service): runtime_dsn, _dsn_name(service, "OWNER_"): owner_dsn}
 
     def _require_free_ports(self) -> None:
-        wanted = {service.name: self.port_base + PORTS[service.name] for service in self.services}
+        wanted = {
+            process.name: self._port(service, process) for service in self.services for process in service.processes
+        }
         wanted["PostgreSQL"] = self.port_base + PORTS["postgres"]
         taken = [f"{port} ({name})" for name, port in wanted.items() if is_taken(port)]
         if taken:
             raise StartError(
                 f"In use by another program: port {', '.join(taken)}. "
-                "Set TALLYSTICK_PORT_BASE (default 8000) to a number whose next 40 ports are free"
+                "Set TALLYSTICK_PORT_BASE (default 8000) to a number with free ports behind it"
             )
+
+    def _port(self, service: Service, process: Process) -> int:
+        return self.port_base + PORTS[service.name] + process.port_offset
 
     def _url(self, service: Service) -> str:
         return f"http://{LOOPBACK}:{self.port_base + PORTS[service.name]}"

@@ -18,7 +18,7 @@ THIS = str(Path(__file__))
 SERVICE = Service(
     name="ledger",
     migrate=(THIS, "migrate"),
-    processes=(Process("ledger", (THIS, "serve"), http=True),),
+    processes=(Process("ledger", (THIS, "serve")),),
     topics={"ledger.events": 16},
 )
 
