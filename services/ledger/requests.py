@@ -37,6 +37,19 @@ class SettleTransfer(Command):
     refusal: str
 
 
+@dataclass(slots=True, kw_only=True)
+class BuryMessage(Command):
+    """A Kafka record that is no command for its partition, to be kept as a dead letter; `raw` is the whole record."""
+
+    reason: str
+    detail: str
+    raw: bytes
+    message_id: str | None
+    message_type: str | None
+    source: str
+    app: str
+
+
 @dataclass(slots=True)
 class Cursor:
     """Where in a Kafka topic a command stood; the place after it is stored with its effect."""
@@ -88,6 +101,9 @@ class Request:
     traceparent: str | None = None
     target: str | None = None
     by_target: bool = False
+    expected_user: str | None = None
+    """Whose account `target` must be, where the door knows."""
+
     lots: tuple[str, ...] = ()
     """Lots that the command names, which may be dead."""
 

@@ -1,10 +1,9 @@
 -- The event store: the log with its heads, and who may write it. `user` is a reserved word, hence `user_id`.
 
--- One row: what is fixed when a deployment is made. `stream` names this incarnation of the log; a restore renews it.
+-- One row: what is fixed when a deployment is made. The incarnations of the log are in `outbox_streams`.
 CREATE TABLE deployment (
     id smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     partitions smallint NOT NULL CHECK (partitions BETWEEN 1 AND 256),
-    stream text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

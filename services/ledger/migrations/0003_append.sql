@@ -139,7 +139,16 @@ BEGIN
     DELETE FROM texts t USING jsonb_to_recordset(rest -> 'erased') AS x(app text, user_id text)
         WHERE t.app = x.app AND t.user_id = x.user_id;
 
-    -- `command_cursors` comes with the messaging migrations; it moves in the transaction of the effects.
+    -- `dead_letters` and `command_cursors` come with the messaging migrations.
+    INSERT INTO dead_letters (consumer, source, topic, partition, cluster_id, kafka_offset, message_id, type, reason,
+                              detail, message)
+        SELECT x.consumer, x.source, x.topic, x.partition, x.cluster_id, x.kafka_offset, x.message_id, x.type,
+               x.reason, x.detail, decode(x.message, 'hex')
+        FROM jsonb_to_recordset(rest -> 'dead_letters') AS x(
+            consumer text, source text, topic text, partition int, cluster_id text, kafka_offset bigint,
+            message_id text, type text, reason text, detail text, message text)
+        ON CONFLICT DO NOTHING;
+
     INSERT INTO command_cursors
         SELECT * FROM jsonb_to_recordset(rest -> 'cursors') AS x(
             cluster_id text, topic text, partition int, next_offset bigint)

@@ -24,7 +24,6 @@ class Deployment:
     """What was fixed when the deployment was made."""
 
     partitions: int
-    stream: str
 
 
 @dataclass(slots=True)
@@ -38,10 +37,10 @@ class Lease:
 
 async def read_deployment(pool: Pool) -> Deployment:
     """The deployment's row; LookupError when the database has not been initialised (`migrate` does it)."""
-    row = await pool.fetchrow("SELECT partitions, stream FROM deployment")
+    row = await pool.fetchrow("SELECT partitions FROM deployment")
     if row is None:
         raise LookupError("the ledger's database is not initialised")
-    return Deployment(row["partitions"], row["stream"])
+    return Deployment(row["partitions"])
 
 
 async def read_lease(connection: Connection, shard: str) -> Lease | None:

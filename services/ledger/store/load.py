@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from libs.service.clock import from_datetime
-from libs.service.db import Pool
+from libs.service.db import Connection, Pool
 from services.ledger.domain import codec
 from services.ledger.domain import events as ev
 from services.ledger.domain.records import Resolution
@@ -100,7 +100,7 @@ async def load_refs(pool: Pool, keys: Sequence[RefKey], into: Loaded) -> None:
         into.refs[app, user, kind, ref] = StoredRef(fingerprint, made, status, body)
 
 
-async def load_accounts(pool: Pool, keys: Sequence[AccountKey], into: Loaded) -> None:
+async def load_accounts(pool: Pool | Connection, keys: Sequence[AccountKey], into: Loaded) -> None:
     """Accounts with their living lots and open holds; keys that do not exist are left out.
 
     Nobody but the caller writes these accounts, so that the three reads agree without a snapshot.

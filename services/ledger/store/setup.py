@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ SOURCES: list[tuple[str, Path]] = [
 async def prepare(
     owner_dsn: SecretStr | str, runtime_role: str | None, partitions: int, shards: Sequence[str]
 ) -> MigrationReport:
-    """Apply what is missing, and initialise a new deployment: its partitions, split among `shards`, and its stream.
+    """Apply what is missing, and initialise a new deployment: its partitions, split among `shards`.
 
     On one that exists only the migrations run: partitions never change, and their owners are not this call's business.
     """
@@ -31,9 +30,7 @@ async def prepare(
     try:
         async with connection.transaction():
             created = await connection.fetchval(
-                "INSERT INTO deployment (partitions, stream) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING id",
-                partitions,
-                secrets.token_hex(16),
+                "INSERT INTO deployment (partitions) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id", partitions
             )
             if created is not None:
                 await connection.executemany(

@@ -18,10 +18,11 @@ from services.ledger.domain.records import Loaded as Records
 from services.ledger.domain.records import charge_record
 from services.ledger.domain.rejections import Rejected, conflict, not_found
 from services.ledger.domain.state import Account, Lot, Profile
-from services.ledger.requests import Answer, ApplyConfig, Request, SettleTransfer
+from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Request, SettleTransfer
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
 from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult, StoredTransfer, slices_of
+from services.ledger.store.log_source import SOURCE
 from services.ledger.store.rows import moment
 from services.ledger.writer.effects import Effects
 from services.ledger.writer.layer import Committed, Layer, Layers, newest
@@ -71,7 +72,7 @@ class Batch:
     def decide(self, request: Request) -> None:
         """Decide one request; its answer may be given once the batch is durable."""
         try:
-            answer = self._decide(request)
+            answer = self._bury(request) if request.type == "dead_letter" else self._decide(request)
         except Rejected as rejected:
             answer = self._refuse(request, rejected)
         if request.cursor is not None:
@@ -124,7 +125,7 @@ class Batch:
         if request.target is not None and request.by_target:
             owners = self._situation.loaded.owners
             owner = newest(self._layers.owners, request.target) or owners.get(request.target)
-            if owner is None or owner[0] != request.app:
+            if owner is None or owner[0] != request.app or request.expected_user not in (None, owner[1]):
                 raise not_found(request.target.partition("_")[0])
             return owner
         return (request.app, request.user, config.asset(request.asset))
@@ -304,9 +305,9 @@ class Batch:
         if context.config.test_clock_start is None:
             head.time_us = max(head.time_us, context.now)
 
-    def _add_app_event(self, request: Request, event: ev.AppEvent) -> int:
+    def _add_app_event(self, request: Request, event: ev.AppEvent, partition: int | None = None) -> int:
         """Put an event of the app itself where the command was decided; its position."""
-        partition = self._partition(request)
+        partition = self._partition(request) if partition is None else partition
         event.at = self._now(request)
         ids = Ids(self._situation.ulids, partition, event.at)
         origin = origin_of(request, request.app, APP_ACCOUNT, ids.new("x")[2:])
@@ -339,6 +340,41 @@ class Batch:
             )
             self._add_app_event(request, event)
         return self._store(request, answer) if rejected.status in REPEATABLE else answer
+
+    def _bury(self, request: Request) -> Answer:
+        """Keep a Kafka record that is no command for its partition, and tell its sender where that is possible."""
+        message, cursor = request.build(0), request.cursor
+        if not isinstance(message, BuryMessage) or cursor is None:
+            raise TypeError("only a Kafka record can be buried")
+        if cursor.partition not in self.log.heads:
+            raise Rejected(503, "not_leader", "Another process writes this partition.")
+        self.log.touch(cursor.partition)
+        self.rows.add(
+            "dead_letters",
+            {
+                "consumer": SOURCE,
+                "source": message.source,
+                "topic": cursor.topic,
+                "partition": cursor.partition,
+                "cluster_id": cursor.cluster_id,
+                "kafka_offset": cursor.offset,
+                "message_id": message.message_id,
+                "type": message.message_type,
+                "reason": message.reason,
+                "detail": message.detail,
+                "message": message.raw.hex(),
+            },
+        )
+        if message.message_id and message.app:
+            event = ev.CommandRefused(
+                command=message.message_id,
+                command_type=message.message_type or "",
+                status=400,
+                code=message.reason,
+                detail=message.detail,
+            )
+            self._add_app_event(request, event, cursor.partition)
+        return Answer(400, b"{}", outcome=message.reason)
 
     # The app's configuration
 

@@ -239,6 +239,12 @@ class Writer:
             logger.warning("a batch was refused: %s", error)
             self._refused(batch, read_only=error.read_only)
             return False
+        except (ValueError, TypeError):
+            # What cannot even be sent is one request's doing, whatever door let it in.
+            metrics.APPEND_FAILURES.labels("other").inc()
+            logger.exception("a batch could not be written")
+            self._refused(batch, read_only=False)
+            return False
         except AmbiguousError as error:
             metrics.APPEND_FAILURES.labels("ambiguous").inc()
             logger.warning("the connection was lost during an append: %s", error)

@@ -1,0 +1,220 @@
+"""Commands from Kafka: read by assignment, decided by the same writer and through the same handlers as HTTP's.
+
+The place in the topic is stored with the effects. What cannot be read, or lies in the wrong partition, becomes a dead
+letter in the same transaction, and a `command_refused` where its id is readable, so that its sender hears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from pydantic import ValidationError
+
+from libs.events.bus import Bus
+from libs.events.command_reader import CommandBatch, CommandReader, load_cursors
+from libs.events.contracts.ledger.commands import Body
+from libs.events.envelope import Envelope, InvalidMessage
+from libs.service.bodies import errors_from_pydantic
+from libs.service.db import Pool
+from libs.service.problems import Overloaded, Unavailable
+from services.ledger.domain.commands import Command
+from services.ledger.domain.rejections import Rejected
+from services.ledger.handlers.commands import BY_CONTRACT, Kind, Origin, request_for
+from services.ledger.requests import Answer, BuryMessage, Cursor, Request
+from services.ledger.store.log_source import COMMANDS_TOPIC
+from services.ledger.writer.engine import Writer
+
+logger = logging.getLogger(__name__)
+
+ROLE = "service"
+POLL_S = 0.1
+ATTRIBUTE_MAX = 200
+
+
+class CommandConsumer:
+    """Feeds the writer from `ledger.commands` for as long as this process has one.
+
+    `allowed` says which command types each source may send. `outstanding_max` bounds what is in the writer's hands.
+    """
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        pool: Pool,
+        writer: Callable[[], Writer | None],
+        partitions: int,
+        allowed: Mapping[str, frozenset[str]],
+        outstanding_max: int = 2048,
+    ) -> None:
+        self._bus = bus
+        self._pool = pool
+        self._writer = writer
+        self._partitions = partitions
+        self._allowed = allowed
+        self._outstanding_max = outstanding_max
+
+    async def run(self) -> None:
+        """Read while this process leads, from the cursors each time it begins to; until cancelled."""
+        while True:
+            writer = self._writer()
+            if writer is None:
+                await asyncio.sleep(POLL_S)
+                continue
+            try:
+                await self._follow(writer)
+            except Unavailable:
+                # The writer has ended or could not store something: whatever follows starts from the cursors.
+                await asyncio.sleep(POLL_S)
+
+    async def _follow(self, writer: Writer) -> None:
+        reader = CommandReader(self._bus, COMMANDS_TOPIC, sorted(writer.owned), self._partitions, self._cursors)
+        outstanding: deque[asyncio.Future[Answer]] = deque()
+        async with contextlib.aclosing(reader.batches()) as batches:
+            async for batch in batches:
+                for offset, item in batch.items:
+                    request = self._request(batch, offset, item)
+                    outstanding.append(await self._submit(writer, request))
+                while len(outstanding) > self._outstanding_max or (outstanding and outstanding[0].done()):
+                    await outstanding.popleft()
+
+    async def _cursors(self, cluster_id: str) -> Mapping[int, int]:
+        async with self._pool.acquire() as connection:
+            return await load_cursors(connection, cluster_id, COMMANDS_TOPIC)
+
+    @staticmethod
+    async def _submit(writer: Writer, request: Request) -> asyncio.Future[Answer]:
+        """Queue a request, waiting while live callers have filled the queue."""
+        while True:
+            try:
+                return writer.submit(request)
+            except Overloaded:
+                await asyncio.sleep(POLL_S / 10)
+
+    def _request(self, batch: CommandBatch, offset: int, item: Envelope | InvalidMessage) -> Request:
+        cursor = Cursor(batch.cluster_id, batch.topic, batch.partition, offset)
+        if isinstance(item, InvalidMessage):
+            return _burial(item, cursor)
+        if not _clean(item):
+            return _burial(InvalidMessage("control_character", "An attribute has a control character."), cursor)
+        kind = BY_CONTRACT.get(item.type)
+        if kind is None:
+            return self._refusal(item, cursor, Rejected(404, "unknown_command", f"There is no command {item.type}."))
+        if item.type not in self._allowed.get(item.source, frozenset()):
+            detail = f"{item.source} may not send {item.type}."
+            return self._refusal(item, cursor, Rejected(403, "scope_missing", detail))
+        if not item.idempotency_key:
+            return self._refusal(
+                item, cursor, Rejected(400, "idempotency_key_missing", "A command needs an idempotency key.")
+            )
+        return self._command(item, cursor, kind)
+
+    def _command(self, item: Envelope, cursor: Cursor, kind: Kind) -> Request:
+        try:
+            # Every contract of ours is a body with the id of its path beside it.
+            fields = cast("type[Body]", kind.contract).model_validate_json(item.data)
+        except ValidationError as error:
+            problem = errors_from_pydantic(error)
+            return self._refusal(item, cursor, Rejected(problem.status, problem.code, problem.detail))
+        request = request_for(kind, fields, _origin(item, cursor))
+        request.expected_user = item.subject
+        if not request.by_target and request.user != item.subject:
+            return self._refusal(
+                item, cursor, Rejected(400, "invalid_request", "The subject is not the user of the command.")
+            )
+        return request
+
+    @staticmethod
+    def _refusal(item: Envelope, cursor: Cursor, rejected: Rejected) -> Request:
+        """A request that does nothing but refuse: the refusal and the cursor are stored as any outcome is."""
+
+        def refuse(_scale: int) -> Command:
+            raise rejected
+
+        origin = _origin(item, cursor)
+        return Request(
+            app=origin.app,
+            user=item.subject,
+            asset=None,
+            type="refused",
+            build=refuse,
+            caller=origin.caller,
+            key="",
+            fingerprint=b"",
+            unique_fingerprint=b"",
+            actor=origin.actor,
+            door="kafka",
+            request_id=origin.request_id,
+            command_id=origin.command_id,
+            correlation_id=origin.correlation_id,
+            causation_id=origin.causation_id,
+            traceparent=origin.traceparent,
+            cursor=cursor,
+        )
+
+
+def _origin(item: Envelope, cursor: Cursor) -> Origin:
+    return Origin(
+        app=item.app,
+        caller=item.source,
+        key=item.idempotency_key or "",
+        actor=item.actor or item.source,
+        role=ROLE,
+        door="kafka",
+        request_id=item.correlation_id or item.id,
+        command_id=item.id,
+        correlation_id=item.correlation_id or "",
+        causation_id=item.causation_id or "",
+        traceparent=item.traceparent,
+        cursor=cursor,
+    )
+
+
+def _clean(item: Envelope) -> bool:
+    """Whether the attributes that go to the log are printable and of a decent length."""
+    for text in (
+        item.id,
+        item.app,
+        item.subject,
+        item.idempotency_key,
+        item.actor,
+        item.correlation_id,
+        item.traceparent,
+    ):
+        if text is not None and (not text.isprintable() or len(text) > ATTRIBUTE_MAX):
+            return False
+    return True
+
+
+def _burial(message: InvalidMessage, cursor: Cursor) -> Request:
+    """The dead letter of something that is no command for this partition."""
+    command = BuryMessage(
+        reason=message.reason,
+        detail=(message.detail or message.reason).replace("\x00", "\ufffd"),
+        raw=message.raw,
+        message_id=message.message_id,
+        message_type=message.readable.get("type"),
+        source=message.readable.get("source", ""),
+        app=message.readable.get("app", ""),
+    )
+    return Request(
+        app=command.app,
+        user="",
+        asset=None,
+        type="dead_letter",
+        build=lambda _scale: command,
+        caller="",
+        key="",
+        fingerprint=b"",
+        unique_fingerprint=b"",
+        actor=command.source,
+        door="kafka",
+        request_id=message.message_id or "",
+        command_id=message.message_id or "",
+        cursor=cursor,
+    )
