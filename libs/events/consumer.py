@@ -19,12 +19,12 @@ from libs.events.db import Pool
 from libs.events.dead_letters import PermanentError, open_by_source, revive
 from libs.events.envelope import InvalidMessage, from_record, raw_json
 from libs.events.feed import Feed
-from libs.events.handling import Handler, Handling, Observer, Rebuild, Times
+from libs.events.handling import Handler, Handling, Observer, PassingError, Rebuild, Times
 from libs.events.metrics import CONSUMER_LAG, DEAD_LETTERS_OPEN
 from libs.events.outbox import Outbox
 from libs.events.partition_consumer import PartitionConsumer, Resync, Unreadable
 
-__all__ = ["Consumer", "Handler", "Observer", "PermanentError", "Rebuild", "Subscription", "Times"]
+__all__ = ["Consumer", "Handler", "Observer", "PassingError", "PermanentError", "Rebuild", "Subscription", "Times"]
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ class Consumer:
 
     `observers` see every event of a transaction beside the handlers. `outbox`, if given, takes copies of dead letters.
     `rebuild` is called when a source was restored to before what was consumed. Handlers run in the transaction that
-    moves the checkpoint; they raise :class:`PermanentError` for what can never succeed.
+    moves the checkpoint; they raise :class:`PermanentError` for what can never succeed and
+    :class:`PassingError` for what will; an unexpected error is tried a few times.
     """
 
     def __init__(

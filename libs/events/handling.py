@@ -42,10 +42,15 @@ class Times:
     buffer_bytes: int = 4_000_000
 
 
+class PassingError(Exception):
+    """Raised by a handler for a failure of the moment: the event is tried again, for as long as it takes."""
+
+
 class Handling:
     """The handlers of one consumer. Errors of :attr:`PASSING` kinds are about the moment, not about the message."""
 
     PASSING = (
+        PassingError,
         OSError,
         TimeoutError,
         asyncpg.InterfaceError,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from libs.events.bus import Bus, BusUnavailable, Message
 from libs.events.db import Fenced, Pool, changed
-from libs.events.envelope import Envelope, Heartbeat, heartbeat_headers, to_headers
+from libs.events.envelope import Envelope, Heartbeat, InvalidMessage, from_record, heartbeat_headers, to_headers
 from libs.events.log_source import LogSource, carries_commands
 from libs.events.metrics import RELAY_LAG, RELAY_OLDEST
 from libs.events.outbox import now_us
@@ -20,6 +20,13 @@ from libs.events.outbox import now_us
 log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
+
+
+class LogBehindError(Exception):
+    """Kafka has seen more of this stream than the log has: the database is an old copy whose stream was not renewed.
+
+    Publishing would give numbers out twice, and consumers would drop the new events as known.
+    """
 
 
 class Relay:
@@ -56,11 +63,15 @@ class Relay:
         self._oldest_us: dict[Place, int] = {}
 
     async def run(self) -> None:
-        """Publish until cancelled or :class:`Fenced`. A broker that is away only delays."""
+        """Publish until cancelled, :class:`Fenced` or :class:`LogBehindError`. A broker that is away only delays."""
         await self.load()
         away = False
+        checked = False
         while True:
             try:
+                if not checked:
+                    await self.check()
+                    checked = True
                 moved = await self.step()
                 away = False
             except BusUnavailable as error:
@@ -81,6 +92,22 @@ class Relay:
         await self._pool.executemany(
             "INSERT INTO relay_checkpoints (topic, partition, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING", missing
         )
+
+    async def check(self) -> None:
+        """Compare the log with the end of Kafka's. Raises :class:`LogBehindError` or :class:`BusUnavailable`."""
+        for topic in {topic for topic, _ in self._places if not carries_commands(topic)}:
+            partitions = [partition for each, partition in self._places if each == topic]
+            seen = await self._bus.last_records(topic, partitions)
+            heads = await self._log.heads()
+            for partition, record in seen.items():
+                try:
+                    message = from_record(record.headers, record.value)
+                except InvalidMessage:
+                    continue
+                head = heads.get((topic, partition), 0)
+                stream = (await self._log.streams(topic, partition))[-1].stream
+                if message.source == self._log.source and message.stream == stream and (message.seq or 0) > head:
+                    raise LogBehindError(f"{topic}/{partition} ends at {head}, Kafka has seen {message.seq}")
 
     async def step(self) -> int:
         """One round over all partitions; how many messages were acknowledged.

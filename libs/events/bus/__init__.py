@@ -135,6 +135,27 @@ class Bus:
         finally:
             await reader.close()
 
+    async def last_records(self, topic: str, partitions: Sequence[int]) -> dict[int, ConsumerRecord]:
+        """The last message of each partition that has any. Raises :class:`BusUnavailable`."""
+        ends = await self.end_offsets(topic, partitions)
+        starts: dict[TopicPartition, Start] = {
+            TopicPartition(topic, partition): end - 1 for partition, end in ends.items() if end > 0
+        }
+        if not starts:
+            return {}
+        reader = await self.reader(starts)
+        last: dict[int, ConsumerRecord] = {}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                # A partition whose messages have all been dropped by age has an end and no last message.
+                while len(last) < len(starts) and (found := await reader.fetch(wait_s=1.0)):
+                    last |= {place.partition: records[-1] for place, records in found.items()}
+        except TimeoutError as error:
+            raise BusUnavailable(f"reading the end of {topic}") from error
+        finally:
+            await reader.close()
+        return last
+
     async def _open(self) -> Session:
         """The present session, or a new one."""
         async with self._opening:

@@ -1,4 +1,4 @@
-"""How the Kafka client library's parts are closed when their broker may be dead.
+"""How the Kafka client library's parts are started and closed when their broker may be dead.
 
 Its own `stop` methods wait for deliveries that never come, let cancellations escape, and lose sight of connections. So
 everything is closed part by part, each within a limit, and how it ends is ignored.
@@ -26,6 +26,20 @@ class _Connections(dict[Hashable, Any]):
 def tend(client: AIOKafkaClient) -> None:
     """Keep a new client from leaking connections."""
     client._conns = _Connections()
+
+
+async def started(starting: Coroutine[Any, Any, None], timeout_s: float) -> None:
+    """Start a client. One that is interrupted is let finish first, since it would lose its first connection.
+
+    Its own request time-out bounds it where the broker does not answer.
+    """
+    task = asyncio.create_task(starting)
+    try:
+        await asyncio.shield(task)
+    except BaseException:
+        await asyncio.wait({task}, timeout=timeout_s)
+        await _cancel([task], timeout_s)
+        raise
 
 
 async def close_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from libs.events.bus.closing import close_consumer, tend
+from libs.events.bus.closing import close_consumer, started, tend
 from libs.events.bus.session import FAILURES, BusUnavailable, Session
 
 Start = int | Literal["beginning", "end"]
@@ -37,7 +37,7 @@ class Reader:
         tend(consumer._client)
         try:
             async with asyncio.timeout(session.timeout_s):
-                await consumer.start()
+                await started(consumer.start(), session.timeout_s)
                 consumer.assign(list(starts))
                 ends = await consumer.end_offsets(list(starts))
                 for place, start in starts.items():

@@ -10,10 +10,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnsupportedVersionError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from libs.events.address import AddressError, KafkaAddress, Place
-from libs.events.bus.closing import close_admin, close_producer, tend
+from libs.events.bus.closing import close_admin, close_producer, started, tend
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,10 @@ BATCH_BYTES_MAX = 900_000
 """Below Kafka's default limit of 1 MB for a record batch."""
 
 RETRY_BACKOFF_MS = 50
+
+REPLICAS = 3
+"""Copies of each message where there are so many brokers."""
+
 FAILURES = (KafkaError, OSError, TimeoutError, AddressError)
 
 
@@ -116,7 +120,7 @@ async def connect(
                 admin = AIOKafkaAdminClient(**options)
                 tend(admin._client)
                 undo.push_async_callback(close_admin, admin, timeout_s)
-                await admin.start()
+                await started(admin.start(), timeout_s)
                 cluster_id = await _cluster_id(admin)
                 await _make_topics(admin, topics)
                 producer = AIOKafkaProducer(
@@ -124,7 +128,7 @@ async def connect(
                 )
                 tend(producer.client)
                 undo.push_async_callback(close_producer, producer, timeout_s)
-                await producer.start()
+                await started(producer.start(), timeout_s)
         except FAILURES as error:
             raise BusUnavailable(f"connecting: {error!r}") from error
         undo.pop_all()
@@ -141,12 +145,13 @@ async def _cluster_id(admin: AIOKafkaAdminClient) -> str:
 async def _make_topics(admin: AIOKafkaAdminClient, topics: Mapping[str, int]) -> None:
     """Make what is missing; a topic that something else made with fewer partitions is widened."""
     found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
-    missing = [NewTopic(name, count, -1) for name, count in topics.items() if name not in found]
+    missing = [name for name in topics if name not in found]
     if missing:
-        try:
-            answer = await admin.create_topics(missing)
-        except UnsupportedVersionError as error:
-            raise BusUnavailable(f"the broker has no topic {missing[0].name} and makes none") from error
+        brokers = (await admin.describe_cluster())["brokers"]
+        if admin._client.cluster.controller is None:
+            raise BusUnavailable(f"the broker has no topic {missing[0]} and makes none")
+        copies = min(REPLICAS, len(brokers))
+        answer = await admin.create_topics([NewTopic(name, topics[name], copies) for name in missing])
         for name, code, *_ in answer.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise for_code(code)(name)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
-from libs.events.bus import Message, TopicPartition
+from libs.events.bus import Bus, BusUnavailable, Message, TopicPartition
+from libs.events.consumer import PassingError
 from libs.events.db import Fenced
 from libs.events.dead_letters import list_dead_letters, request_replay
 from libs.events.envelope import Envelope, from_record, to_headers
 from libs.events.metrics import CONSUMER_DUPLICATES, CONSUMER_GAPS
 from libs.events.tests.world import PARTITIONS, TIMES, World, eventually, poison
+from tests.plugins.kafka import Broker
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +30,17 @@ async def _all_published(world: World) -> bool:
     published = await world.counter.fetchval("SELECT coalesce(sum(seq), 0) FROM relay_checkpoints")
     written = await world.counter.fetchval("SELECT count(*) FROM outbox")
     return bool(published == written)
+
+
+async def test_topics_that_are_missing_are_made(broker: Broker) -> None:
+    topic = f"made{secrets.token_hex(4)}.events"
+    async with Bus(broker.bootstrap, {topic: 3}) as bus:
+        if broker.kind == "embedded":
+            with pytest.raises(BusUnavailable, match="makes none"):
+                await bus.cluster_id()
+        else:
+            await bus.publish(topic, 2, [Message(b"key", b"{}", [])])
+            assert await bus.end_offsets(topic, [0, 1, 2]) == {0: 0, 1: 0, 2: 1}
 
 
 async def test_messages_keep_their_order_and_arrive_once(world: World) -> None:
@@ -48,9 +64,19 @@ async def test_every_event_takes_effect_once_and_in_order(world: World) -> None:
     assert [tuple(row) for row in places] == sorted(tuple(row) for row in places)
 
 
+@contextlib.asynccontextmanager
+async def _listening(world: World) -> AsyncIterator[None]:
+    """A consumer that has caught up and reads Kafka, and asks the feed again only if a message gives it a reason."""
+    await world.bus.cluster_id()
+    async with world.running(world.stamper().run(), world.consumer(replace(TIMES, silence_s=60)).run()):
+        # Once for the checkpoint, once when the reader has its place.
+        await eventually(lambda: _asked(world, 2 * PARTITIONS))
+        yield
+
+
 async def test_a_gap_is_filled_from_the_feed(world: World) -> None:
     gaps = _value(CONSUMER_GAPS)
-    async with world.running(world.stamper().run(), world.consumer(replace(TIMES, silence_s=60)).run()):
+    async with _listening(world):
         await world.count(range(40), user="one")
         async with world.running(world.relay().run()):
             await eventually(lambda: world.has_noted(range(40)))
@@ -65,7 +91,7 @@ async def test_a_gap_is_filled_from_the_feed(world: World) -> None:
 
 
 async def test_a_heartbeat_tells_of_events_that_the_broker_lost_last(world: World) -> None:
-    async with world.running(world.stamper().run(), world.consumer(replace(TIMES, silence_s=60)).run()):
+    async with _listening(world):
         async with world.running(world.relay().run()):
             await world.count(range(1), user="one")
             await eventually(lambda: world.has_noted(range(1)))
@@ -161,7 +187,7 @@ async def test_a_passing_error_holds_only_its_partition(world: World) -> None:
 
     def break_down(number: int) -> None:
         if number == 1000 and not broken.is_set():
-            raise ConnectionError("not now")
+            raise PassingError("not now")
 
     world.refuse = break_down
     held = world.partition("held")

@@ -8,6 +8,7 @@ import pytest
 
 from libs.events.bus import Message
 from libs.events.envelope import Envelope, to_headers
+from libs.events.relay import LogBehindError
 from libs.events.tests.world import World, eventually
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +51,15 @@ def _renumbered(event: Envelope, seq: int) -> Message:
 
 async def _noted(world: World, numbers: list[int]) -> bool:
     return await world.noted() == numbers
+
+
+async def test_a_relay_refuses_a_log_that_is_behind_what_kafka_has_seen(world: World) -> None:
+    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+        await world.count(range(5), user="one")
+        await eventually(lambda: world.has_noted(range(5)))
+    await world.restore(3, renew=False)
+    with pytest.raises(LogBehindError, match="ends at 3, Kafka has seen 5"):
+        await world.relay().run()
 
 
 async def test_a_consumer_that_was_away_for_several_restores_finds_the_earliest_fork(world: World) -> None:

@@ -170,14 +170,15 @@ class World:
         """Whether so many messages of the counter have their number."""
         return bool(await self.counter.fetchval("SELECT count(seq) FROM outbox") == count)
 
-    async def restore(self, seq: int) -> None:
+    async def restore(self, seq: int, *, renew: bool = True) -> None:
         """Lose what came after `seq` in the only partition used so far, as a restored backup would."""
         owner = await connect(self._owner_dsn, application_name="restore")
         try:
             await owner.execute("DELETE FROM outbox WHERE seq > $1", seq)
             await owner.execute("UPDATE outbox_heads SET seq = least(seq, $1)", seq)
             await owner.execute("UPDATE relay_checkpoints SET seq = least(seq, $1)", seq)
-            await renew_stream(owner)
+            if renew:
+                await renew_stream(owner)
         finally:
             await owner.close()
 
