@@ -5,7 +5,7 @@ import sys
 import threading
 from typing import TextIO
 
-NAME_WIDTH = 12
+NAME_WIDTH = 14
 COLOURS = (36, 32, 35, 34, 33, 96, 92, 95)
 RED, BOLD, DIM = 31, 1, 2
 

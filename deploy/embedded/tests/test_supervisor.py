@@ -183,8 +183,8 @@ def test_lines_carry_the_name_of_their_process(start: Start) -> None:
     suite = start()
     suite.wait_until_up()
     said = suite.log.read_text()
-    assert "ledger       | serving" in said
-    assert "postgres     | LOG:  database system is ready to accept connections" in said
+    assert "ledger         | serving" in said
+    assert "postgres       | LOG:  database system is ready to accept connections" in said
     assert "\x1b[" not in said, "no colours in a file"
 
 

@@ -67,7 +67,7 @@ def test_names_have_colours_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) 
         console.line("ledger", "one")
         console.line("postgres", "two")
         console.line("ledger", "three")
-    assert file.getvalue().splitlines() == ["ledger       | one", "postgres     | two", "ledger       | three"]
+    assert file.getvalue().splitlines() == ["ledger         | one", "postgres       | two", "ledger         | three"]
     first, second, third = (line.split(" ")[0] for line in terminal.getvalue().splitlines())
     assert first == third
     assert first.startswith("\x1b[")
