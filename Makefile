@@ -20,7 +20,7 @@ run: setup ## Run the whole suite on this machine (Ctrl-C stops it; its data sta
 	@exec $(BIN)/tallystick up
 
 test: check ## Run all checks and all tests, as CI does
-	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 8
+	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
 check: setup-dev ## Check style, types, layers and generated files
 	$(BIN)/ruff check .
@@ -28,6 +28,7 @@ check: setup-dev ## Check style, types, layers and generated files
 	$(BIN)/mypy $(wildcard $(CODE))
 	$(BIN)/lint-imports
 	$(BIN)/python -m deploy.generated check
+	$(BIN)/python -m services.ledger openapi check
 
 format: setup-dev ## Put the code into its standard form
 	$(BIN)/ruff check --fix .
@@ -35,6 +36,7 @@ format: setup-dev ## Put the code into its standard form
 
 generate: setup-dev ## Write the generated files anew (contracts, settings page)
 	$(BIN)/python -m deploy.generated write
+	$(BIN)/python -m services.ledger openapi write
 
 bench: setup-dev ## Measure the speed and print it beside what it should be
 	@exec $(BIN)/python -m bench
