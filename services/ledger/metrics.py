@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
+from collections.abc import Sequence
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from services.ledger.requests import Answer, Request
 
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -23,10 +28,17 @@ REPLAYS = Counter("ledger_idempotent_replays_total", "Answers repeated from an e
 _children: dict[tuple[str, str, str], Counter] = {}
 
 
-def count(command_type: str, source: str, outcome: str) -> None:
-    """Count a command that was decided; the label children are looked up once each."""
-    key = (command_type, source, outcome)
-    child = _children.get(key)
-    if child is None:
-        child = _children[key] = COMMANDS.labels(command_type, source, outcome)
-    child.inc()
+def answered(answers: Sequence[tuple[Request, Answer]], now_s: float) -> None:
+    """Count a batch's answers. Equal ones are counted together: the label children are looked up once each."""
+    BATCH.observe(len(answers))
+    outcomes = Tally((request.type, request.door, answer.outcome) for request, answer in answers)
+    for key, number in outcomes.items():
+        child = _children.get(key)
+        if child is None:
+            child = _children[key] = COMMANDS.labels(*key)
+        child.inc(number)
+    for request, _ in answers:
+        DURATION.observe(now_s - request.queued_at)
+    replays = sum(answer.replayed for _, answer in answers)
+    if replays:
+        REPLAYS.inc(replays)

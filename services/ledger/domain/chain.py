@@ -7,6 +7,7 @@ from struct import Struct
 
 GENESIS = bytes(32)
 _LENGTH = Struct(">I").pack
+_SHORT = [_LENGTH(length) for length in range(256)]
 
 
 def chain_hash(previous: bytes, fields: list[bytes], payload: bytes) -> bytes:
@@ -17,8 +18,7 @@ def chain_hash(previous: bytes, fields: list[bytes], payload: bytes) -> bytes:
     """
     parts = [previous]
     for item in fields:
-        parts.append(_LENGTH(len(item)))
-        parts.append(item)
-    parts.append(b"\x00\x00\x00\x20")
-    parts.append(hashlib.sha256(payload).digest())
+        length = len(item)
+        parts += (_SHORT[length] if length < 256 else _LENGTH(length), item)
+    parts += (_SHORT[32], hashlib.sha256(payload).digest())
     return hashlib.sha256(b"".join(parts)).digest()

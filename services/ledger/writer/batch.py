@@ -26,8 +26,9 @@ from services.ledger.store.log_source import SOURCE
 from services.ledger.store.rows import moment
 from services.ledger.writer.effects import Effects
 from services.ledger.writer.layer import Committed, Layer, Layers, newest
-from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, origin_of
+from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origin, origin_of
 
+_NO_RECORDS = Records()
 REPEATABLE = frozenset({402, 404, 409})
 """Refusals that are outcomes: stored under the key and repeated."""
 
@@ -111,7 +112,7 @@ class Batch:
         if isinstance(command, SettleTransfer):
             self._effects.settle(command.transfer, "refused", self._now(request), command.refusal)
             self._settled(command.transfer, "refused")
-            return Answer(200, b"{}")
+            return self._store(request, Answer(200, b"{}"))
         account, context = self._prepare(request, key, config)
         return self._take(request, key, account, decide(account, command, context), context)
 
@@ -153,11 +154,13 @@ class Batch:
         if account is None:
             account = Account(Profile(*key, scale=config.scales[key[2]], partition=partition))
         self._effects.found(key, account)
-        records, lots = self._records(request)
-        dead = {lot.terms.id for lot in lots} - account.lots.keys()
-        if dead:
-            self._effects.attached(dead)
-            account = attach(account, lots)
+        records = _NO_RECORDS
+        if request.target is not None or request.lots:
+            records, lots = self._records(request)
+            dead = {lot.terms.id for lot in lots} - account.lots.keys()
+            if dead:
+                self._effects.attached(dead)
+                account = attach(account, lots)
         now = max(self._now(request), account.time_us)
         return account, Context(config, now, Ids(self._situation.ulids, partition, now), records)
 
@@ -263,14 +266,12 @@ class Batch:
         account = outcome.account
         self.layer.accounts[key] = account
         if outcome.due:
-            suffix = context.ids.new("x")[2:]
-            command = f"command_{suffix}"
-            origin = Origin(key[0], key[1], f"transaction_{suffix}", command, command, command, "@clock", "", None)
+            origin = clock_origin(key[0], key[1], context.ids.new("event"))
             self._add(origin, (before, account), outcome.due, context)
         if outcome.rejected is not None:
             raise outcome.rejected
         if outcome.events:
-            origin = origin_of(request, key[0], key[1], context.ids.new("x")[2:])
+            origin = origin_of(request, key[0], key[1], context.ids.new("event"))
             request.command_id = origin.command_id
             self._add(origin, (before, account), outcome.events, context, request)
         partition = account.profile.partition
@@ -293,8 +294,9 @@ class Batch:
         before, after = around
         profile = after.profile
         head = self.log.touch(profile.partition)
-        for event in events:
-            event_id = self.log.add(origin, profile.partition, event, profile.scale, context.ids)
+        for number, event in enumerate(events):
+            event_id = context.ids.new("event") if number else origin.event_id
+            self.log.add(origin, profile.partition, event, profile.scale, event_id)
             self._effects.project(before, after, event, head.position)
             if request is not None and request.text is not None and event.text_digest is not None:
                 salt, body = request.text.salt.hex(), request.text.body
@@ -310,8 +312,8 @@ class Batch:
         partition = self._partition(request) if partition is None else partition
         event.at = self._now(request)
         ids = Ids(self._situation.ulids, partition, event.at)
-        origin = origin_of(request, request.app, APP_ACCOUNT, ids.new("x")[2:])
-        self.log.add(origin, partition, event, 0, ids)
+        origin = origin_of(request, request.app, APP_ACCOUNT, ids.new("event"))
+        self.log.add(origin, partition, event, 0, origin.event_id)
         return self.log.heads[partition].position
 
     def _refuse(self, request: Request, rejected: Rejected) -> Answer:

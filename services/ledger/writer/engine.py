@@ -296,15 +296,10 @@ class Writer:
             for request, _ in batch.answers:
                 self._fail(request, Unavailable("The outcome is stored; ask for it by its idempotency key."))
             return
-        now = perf_counter()
-        metrics.BATCH.observe(len(batch.answers))
         for request, answer in batch.answers:
             if not request.answer.done():
                 request.answer.set_result(answer)
-            metrics.DURATION.observe(now - request.queued_at)
-            if answer.replayed:
-                metrics.REPLAYS.inc()
-            metrics.count(request.type, request.door, answer.outcome)
+        metrics.answered(batch.answers, perf_counter())
 
     @staticmethod
     def _fail(request: Request, problem: Problem) -> None:

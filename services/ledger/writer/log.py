@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from libs.events.ids import Ids
 from services.ledger.domain import codec
 from services.ledger.domain import events as ev
 from services.ledger.domain.chain import chain_hash
@@ -18,8 +17,9 @@ SCHEMA_VERSION = b"1"
 
 @dataclass(slots=True)
 class Origin:
-    """What all events of one command share."""
+    """What all events of one command share; `event_id` is that of the first."""
 
+    event_id: str
     app: str
     user: str
     transaction_id: str
@@ -73,10 +73,9 @@ class LogRows:
             head = self.heads[partition] = Head(partition, head.position, head.hash, head.epoch, head.time_us)
         return head
 
-    def add(self, origin: Origin, partition: int, event: ev.Event, scale: int, ids: Ids) -> str:
-        """Put one event at the end of its partition; its id."""
+    def add(self, origin: Origin, partition: int, event: ev.Event, scale: int, event_id: str) -> None:
+        """Put one event at the end of its partition."""
         head = self.touch(partition)
-        event_id = ids.new("event")
         payload = codec.encode(event, scale)
         if isinstance(event, ev.AccountEvent):
             user, asset, version = origin.user, event.asset, event.account_version
@@ -134,13 +133,21 @@ class LogRows:
                 origin.traceparent,
             )
         )
-        return event_id
 
 
-def origin_of(request: Request, app: str, user: str, suffix: str) -> Origin:
-    """The origin of a request's events; `suffix` is the end of a fresh id, shared by transaction and command."""
+def clock_origin(app: str, user: str, event_id: str) -> Origin:
+    """The origin of events that time alone brings about."""
+    suffix = event_id.partition("_")[2]
+    command = f"command_{suffix}"
+    return Origin(event_id, app, user, f"transaction_{suffix}", command, command, command, "@clock", "", None)
+
+
+def origin_of(request: Request, app: str, user: str, event_id: str) -> Origin:
+    """The origin of a request's events. The transaction, and a command without an id, share the first one's ULID."""
+    suffix = event_id.partition("_")[2]
     command_id = request.command_id or f"command_{suffix}"
     return Origin(
+        event_id,
         app,
         user,
         f"transaction_{suffix}",
