@@ -123,7 +123,7 @@ _READ_ONLY = (
     asyncpg.DiskFullError,
     asyncpg.InsufficientResourcesError,
 )
-_LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 
 
 async def append(connection: Connection, arguments: list[Any]) -> None:
@@ -135,7 +135,7 @@ async def append(connection: Connection, arguments: list[Any]) -> None:
         await connection.execute(APPEND, *arguments)
     except _READ_ONLY as error:
         raise RefusedError(error, read_only=True) from error
-    except _LOST as error:
+    except LOST as error:
         raise AmbiguousError(str(error)) from error
     except asyncpg.PostgresError as error:
         if error.sqlstate in ("TS001", "TS002"):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+
+import asyncpg
 
 from libs.service.clock import from_datetime
 from libs.service.db import Connection, Pool
+
+UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
+"""What a database that is away, or will not answer, raises."""
 
 
 @dataclass(slots=True)

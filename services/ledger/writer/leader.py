@@ -15,20 +15,16 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import asyncpg
-
 from libs.service.clock import Clock
 from libs.service.db import Connection, Pool
 from services.ledger import metrics
 from services.ledger.domain.config import AppConfig
 from services.ledger.store import heads as store
 from services.ledger.store.append import FencedError
-from services.ledger.store.heads import Head
+from services.ledger.store.heads import UNREACHABLE, Head
 from services.ledger.writer.engine import Limits, Surroundings, Writer
 
 logger = logging.getLogger(__name__)
-
-_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
 
 
 @dataclass(slots=True)
@@ -107,7 +103,7 @@ class Leader:
                 await self._lead()
             except FencedError as error:
                 logger.warning("no longer the writer of shard %s: %s", self._shard, error)
-            except _LOST as error:
+            except UNREACHABLE as error:
                 logger.warning("the database cannot be reached: %s", error)
                 await asyncio.sleep(self._times.poll_s)
 
@@ -149,7 +145,7 @@ class Leader:
                 if lease is None or lease.holder != self._name:
                     raise FencedError("another process holds the lease")
                 return await self._take_over()
-            except _LOST as error:
+            except UNREACHABLE as error:
                 if not self.leads():
                     raise FencedError("the lease ran out while the database was away") from error
                 await asyncio.sleep(self._times.poll_s / 5)
@@ -203,7 +199,7 @@ class Leader:
                         connection = await self._connect()
                     left = max(self._renewed_at + self._times.answer_s - self._clock.monotonic(), 0.01)
                     held = await asyncio.wait_for(store.renew(connection, self._shard, self._name), left)
-                except _LOST as error:
+                except UNREACHABLE as error:
                     logger.warning("the lease was not renewed: %s", error)
                     if connection is not None:
                         connection.terminate()
@@ -220,7 +216,7 @@ class Leader:
 
     async def _let_go(self) -> None:
         """Free the lease if it is still ours; a database that is away is told nothing."""
-        with contextlib.suppress(*_LOST):
+        with contextlib.suppress(*UNREACHABLE):
             connection = await self._connect()
             try:
                 await asyncio.wait_for(store.give_up(connection, self._shard, self._name), self._times.renew_s)
