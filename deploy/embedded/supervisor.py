@@ -91,6 +91,8 @@ class Supervisor:
     def _start(self, lock_fd: int) -> None:
         began = time.monotonic()
         self._require_free_ports()
+        first = not (self.data / "postgres").exists()
+        self.console.say(f"Starting on {self.data}{', which is new' if first else ''} …")
         ensure_keys(self.data / "keys", self.data / "keys" / "jwks.json")
         postgres = self._start_servers(lock_fd)
         environment = self._environment()
