@@ -30,7 +30,7 @@ _NOT_IN_PAYLOAD = {"at"}
 def format_time(time_us: int) -> str:
     """RFC 3339 in UTC with microseconds: `2026-01-31T09:00:00.000000Z`."""
     moment = _EPOCH + timedelta(microseconds=time_us)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> int:

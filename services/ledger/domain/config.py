@@ -21,6 +21,8 @@ from services.ledger.domain.state import RevokePolicy, Threshold
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 APP_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 DAY_S = 86_400
+DURATION_S_MAX = 36_525 * DAY_S
+"""A hundred years: longer times would lead beyond what a calendar can write."""
 
 
 def valid_zone(name: str) -> str:
@@ -52,7 +54,7 @@ class EarningRuleSpec(_Strict):
     amount: str
     asset: Name | None = None
     group: Name | None = None
-    expires_after_s: int | None = Field(default=None, gt=0)
+    expires_after_s: int | None = Field(default=None, gt=0, le=DURATION_S_MAX)
 
 
 class ThresholdSpec(_Strict):
@@ -67,7 +69,7 @@ class HoldLimitSpec(_Strict):
     """Seconds that a hold lasts by default, and at most, counted from its creation."""
 
     default_s: int = Field(default=300, gt=0)
-    max_s: int = Field(default=DAY_S, gt=0)
+    max_s: int = Field(default=DAY_S, gt=0, le=DURATION_S_MAX)
 
     @model_validator(mode="after")
     def _default_within_max(self) -> HoldLimitSpec:
@@ -86,7 +88,7 @@ class PoliciesSpec(_Strict):
     """How the app wants the cases that have no one right answer to be settled."""
 
     capture_tolerance_percent: int = Field(default=0, ge=0, le=1000)
-    refund_grace_s: int = Field(default=7 * DAY_S, gt=0)
+    refund_grace_s: int = Field(default=7 * DAY_S, gt=0, le=DURATION_S_MAX)
     revoke: RevokePolicy = "debt"
     top_up_url: str | None = Field(default=None, max_length=500, pattern=r"^https?://")
 
@@ -214,10 +216,14 @@ def compile_config(app: str, version: int, document: ConfigDocument) -> AppConfi
     )
 
 
+def canonical_data(document: ConfigDocument) -> dict[str, Any]:
+    """The document as JSON data, defaults left out."""
+    return document.model_dump(mode="json", exclude_defaults=True)
+
+
 def canonical(document: ConfigDocument) -> str:
     """The document as canonical JSON text, defaults left out: what `config_applied` records."""
-    data = document.model_dump(mode="json", exclude_defaults=True)
-    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(canonical_data(document), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[dict[str, Any]]:

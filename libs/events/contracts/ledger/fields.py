@@ -27,6 +27,7 @@ from libs.events.ids import InvalidIdError, parse_id
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _AMOUNT_LENGTH_MAX = 64
+_YEAR_MIN, _YEAR_MAX = 1970, 9000
 _USER = r"[A-Za-z0-9._:-]{1,128}"
 _NAME = r"[A-Za-z0-9._:/-]{1,64}"
 _REASON = r"[a-z0-9_]{1,64}"
@@ -75,7 +76,14 @@ def _text_time(value: Any) -> Any:
     # Pydantic would also read a number, or the digits of one, as Unix time.
     if isinstance(value, datetime) or (isinstance(value, str) and value[10:11] in ("T", "t", " ")):
         return value
-    raise PydanticCustomError("datetime_parsing", "A time is written as in RFC 3339: 2026-01-31T09:00:00Z.")
+    raise PydanticCustomError("invalid_time", "A time is written as in RFC 3339: 2026-01-31T09:00:00Z.")
+
+
+def _within_calendar(moment: datetime) -> datetime:
+    # What the ledger adds to it, and its time in UTC, must still be times that can be written.
+    if not _YEAR_MIN <= moment.year <= _YEAR_MAX:
+        raise PydanticCustomError("invalid_time", "A time lies between the years 1970 and 9000.")
+    return moment
 
 
 def _zone(name: str) -> str:
@@ -127,7 +135,7 @@ MetadataValue = Annotated[str, StringConstraints(max_length=500), AfterValidator
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)]
 """Free text, erasable: neither is part of the log."""
 
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_time)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_time), AfterValidator(_within_calendar)]
 """A time in a command: RFC 3339 with an offset."""
 
 Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)]

@@ -6,7 +6,7 @@ from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.decide.recorder import Decision, Recorder
 from services.ledger.domain.decide.spending import require_open
-from services.ledger.domain.rejections import not_found
+from services.ledger.domain.rejections import conflict, not_found
 
 FREEZES_MAX = 100
 
@@ -47,8 +47,11 @@ def describe(recorder: Recorder) -> dict[str, object]:
 def freeze(recorder: Recorder, command: cmd.Freeze) -> Decision:
     """Add a named freeze; charges, new holds and transfers out are refused while any stands."""
     require_open(recorder.account)
+    frozen = recorder.account.profile.frozen
+    if len(frozen) >= FREEZES_MAX and command.name not in frozen:
+        raise conflict("too_many_freezes", f"An account has at most {FREEZES_MAX} freezes at once.")
     recorder.open()
-    if command.name not in recorder.account.profile.frozen:
+    if command.name not in frozen:
         recorder.record_main(ev.AccountFrozen(name=command.name))
     return Decision(200, describe(recorder))
 

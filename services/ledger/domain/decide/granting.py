@@ -120,8 +120,6 @@ def adjust(recorder: Recorder, command: cmd.Adjust) -> Decision:
     """Correct a balance by hand: up by a lot, down by free unscoped credits only."""
     account = recorder.account
     require_open(account)
-    if not command.amount:
-        raise invalid("amount", "amount_zero", "An adjustment moves a balance up or down.")
     adjustment = recorder.context.ids.new("adjustment")
     body = {"id": adjustment, "amount": recorder.amount(command.amount)}
     if command.amount > 0:

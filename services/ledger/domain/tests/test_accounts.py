@@ -17,6 +17,7 @@ from services.ledger.domain.commands import (
     Sweep,
     Unfreeze,
 )
+from services.ledger.domain.decide.accounts import FREEZES_MAX
 from services.ledger.domain.state import Threshold
 from services.ledger.domain.tests.spec import Story, slices
 
@@ -59,11 +60,6 @@ def test_c2_subtracting_more_than_there_is_is_refused_and_leaves_the_balance() -
     story.then(("balance_adjusted", facts))
 
 
-def test_an_adjustment_of_nothing_is_refused() -> None:
-    story = Story().when(Adjust(amount=0)).refused("invalid_request")
-    assert story.book.accounts == {}
-
-
 def test_c3_labels_stay_with_the_event() -> None:
     labels = Labels(reference="op-7", reason="bonus", member="seat", unique_ref="once", text_digest="ab")
     story = Story().when(Adjust(amount=5, labels=labels))
@@ -99,6 +95,12 @@ def test_an_account_is_frozen_while_any_freeze_stands() -> None:
     story.given(Unfreeze(name="fraud")).when(Charge(amount=1)).refused("account_frozen", freezes=["manual"])
     story.when(Unfreeze(name="fraud")).refused("freeze_not_found")
     story.given(Unfreeze(name="manual"), Charge(amount=1), Freeze(name="fraud"))
+
+
+def test_there_is_an_end_to_how_many_freezes_stand_at_once() -> None:
+    story = Story().given(*(Freeze(name=f"case-{number}") for number in range(FREEZES_MAX)))
+    story.when(Freeze(name="one-more")).refused("too_many_freezes")
+    story.given(Freeze(name="case-0"), Unfreeze(name="case-0"), Freeze(name="one-more"))
 
 
 def test_a_frozen_account_still_gets_credits() -> None:

@@ -55,7 +55,6 @@ TABLE: list[tuple[Command, list[str]]] = [
     (Act(action="none"), ["unknown_action"]),
     (Act(action="start"), ["account_closed", "already_earned"]),
     (Adjust(amount=-999), ["account_closed", "insufficient_credits"]),
-    (Adjust(amount=0), ["account_closed", "invalid_request"]),
     (Freeze(name="other"), ["account_closed"]),
     (ChangeAccount(overdraft_limit=1), ["account_closed"]),
     (Close(), ["account_closed"]),

@@ -1,0 +1,133 @@
+"""An app's configuration: what it may say, what it comes to, and what may not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from services.ledger.domain.config import (
+    ConfigDocument,
+    canonical,
+    check_successor,
+    compile_config,
+    differences,
+)
+from services.ledger.domain.rejections import Rejected
+from services.ledger.domain.state import Threshold
+
+ASSETS: dict[str, Any] = {"assets": {"coins": {"scale": 0}}}
+TWO: dict[str, Any] = {"assets": {"coins": {"scale": 0, "default": True}, "credits": {"scale": 2}}}
+
+
+def document(**parts: Any) -> ConfigDocument:
+    """A document with one asset, and these parts."""
+    return ConfigDocument.model_validate({**ASSETS, **parts})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"assets": {}},
+        {"assets": {"coins": {"scale": 10}}},
+        {"assets": {"coins": {"scale": -1}}},
+        {"assets": {"Coins!": {"scale": 0}}},
+        {"assets": {"a": {"scale": 0}, "b": {"scale": 0}}},
+        {"assets": {"a": {"scale": 0, "default": True}, "b": {"scale": 0, "default": True}}},
+        {"earning_rules": {"start": {"amount": "1.5"}}},
+        {"earning_rules": {"start": {"amount": "0"}}},
+        {"earning_rules": {"start": {"amount": "1", "asset": "gold"}}},
+        {"earning_rules": {"start": {"amount": "1", "expires_after_s": 0}}},
+        {"earning_rules": {"start": {"amount": "1", "expires_after_s": 10**12}}},
+        {"thresholds": [{"below": "10", "rearm_at": "9"}]},
+        {"thresholds": [{"below": "x"}]},
+        {"hold_limits": {"default_s": 10, "max_s": 5}},
+        {"hold_limits": {"max_s": 10**12}},
+        {"hold_limits": {"roles": {"service": {"default_s": 10, "max_s": 5}}}},
+        {"policies": {"revoke": "forgive"}},
+        {"policies": {"refund_grace_s": 10**12}},
+        {"policies": {"top_up_url": "javascript:alert(1)"}},
+        {"zone": "Mars/Olympus"},
+        {"test_mode": {"clock_start": "2026-01-01T00:00:00"}},
+        {"surprise": 1},
+    ],
+    ids=str,
+)
+def test_what_a_document_may_not_say(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        document(**wrong)
+
+
+def test_the_only_asset_is_the_default_and_others_are_named() -> None:
+    one = compile_config("coins", 1, document())
+    assert one.asset(None) == one.asset("coins") == "coins"
+    two = compile_config("coins", 1, ConfigDocument.model_validate(TWO))
+    assert (two.asset(None), two.asset("credits"), two.scales) == ("coins", "credits", {"coins": 0, "credits": 2})
+    with pytest.raises(Rejected) as refused:
+        two.asset("gold")
+    assert (refused.value.status, refused.value.code) == (404, "unknown_asset")
+
+
+def test_amounts_are_read_by_the_scale_of_their_asset() -> None:
+    parts = {
+        "earning_rules": {"start": {"amount": "1.50", "asset": "credits", "group": "first", "expires_after_s": 60}},
+        "thresholds": [{"below": "2.25", "rearm_at": "5", "asset": "credits"}, {"below": "10"}],
+    }
+    config = compile_config("coins", 3, ConfigDocument.model_validate({**TWO, **parts}))
+    rule = config.rules["start"]
+    assert (rule.asset, rule.amount, rule.remembered_as, rule.expires_after_us) == ("credits", 150, "first", 60_000_000)
+    assert config.thresholds == {"credits": (Threshold(225, 500),), "coins": (Threshold(10, 10),)}
+
+
+@pytest.mark.parametrize(
+    ("role", "asked", "expected"),
+    [("manager", None, (60, 100)), ("manager", 80, (80, 100)), ("service", None, (5, 10)), ("service", 99, (10, 10))],
+)
+def test_how_long_a_hold_lasts(role: str, asked: int | None, expected: tuple[int, int]) -> None:
+    limits = {"default_s": 60, "max_s": 100, "roles": {"service": {"default_s": 5, "max_s": 10}}}
+    assert compile_config("coins", 1, document(hold_limits=limits)).hold_seconds(role, asked) == expected
+
+
+def test_what_is_recorded_reads_back_as_the_same_document() -> None:
+    full = document(
+        zone="Asia/Riyadh",
+        earning_rules={"start": {"amount": "5"}},
+        thresholds=[{"below": "1"}],
+        test_mode={"clock_start": "2026-01-01T00:00:00Z"},
+        switches={"holds": False},
+    )
+    text = canonical(full)
+    assert ConfigDocument.model_validate_json(text) == full
+    assert canonical(ConfigDocument.model_validate_json(text)) == text
+    assert orjson.loads(canonical(document())) == ASSETS
+
+
+def test_differences_name_each_place_that_changes() -> None:
+    before = {"zone": "UTC", "assets": {"coins": {"scale": 0}}, "same": 1}
+    after = {"zone": "Asia/Riyadh", "assets": {"coins": {"scale": 0}, "gems": {"scale": 2}}, "same": 1}
+    assert differences(before, after) == [
+        {"path": "assets.gems", "before": None, "after": {"scale": 2}},
+        {"path": "zone", "before": "UTC", "after": "Asia/Riyadh"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "successor",
+    [
+        {"assets": {"gems": {"scale": 0}}},
+        {"assets": {"coins": {"scale": 2}}},
+        {"test_mode": {"clock_start": "2026-01-01T00:00:00Z"}},
+    ],
+    ids=["removed", "rescaled", "test mode"],
+)
+def test_what_the_log_was_written_by_may_not_change(successor: dict[str, Any]) -> None:
+    with pytest.raises(Rejected) as refused:
+        check_successor(document(), document(**successor))
+    assert (refused.value.status, refused.value.code) == (409, "config_conflict")
+
+
+def test_anything_else_may_change() -> None:
+    check_successor(None, document())
+    check_successor(document(), ConfigDocument.model_validate({**TWO, "zone": "Asia/Riyadh"}))
