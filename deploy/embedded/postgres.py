@@ -168,7 +168,11 @@ class PostgresServer:
             self.admin.create_database(name, owner=owner, runtime=name)
 
     def _passwords(self) -> dict[str, str]:
-        passwords: dict[str, str] = json.loads((self.data_dir / "passwords.json").read_text())
+        file = self.data_dir / "passwords.json"
+        try:
+            passwords: dict[str, str] = json.loads(file.read_text())
+        except FileNotFoundError:
+            raise PostgresError(f"{file} is missing; without it nobody can enter the database beside it") from None
         return passwords
 
     def _write_passwords(self, passwords: dict[str, str]) -> None:

@@ -4,11 +4,11 @@ An existing ``tallystick`` user is taken, else one is made, else ``nobody`` serv
 (below ``/root``, say) are given a place under ``/var/lib/tallystick``.
 """
 
-import hashlib
 import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from deploy.embedded.child import User
@@ -42,16 +42,14 @@ def private_directory(user: User | None, wanted: Path) -> Path:
 
     Where the user cannot reach it, it becomes a link to a folder below ``/var/lib/tallystick``.
     """
+    wanted.parent.mkdir(parents=True, exist_ok=True)
     if user is None:
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        wanted.mkdir(mode=0o700, exist_ok=True)
         return wanted
     if not wanted.exists() and not reachable(user, wanted.parent.resolve() / wanted.name):
-        elsewhere = _shared_directory() / hashlib.sha256(os.fsencode(wanted.absolute())).hexdigest()[:16]
-        elsewhere.mkdir(exist_ok=True)
-        wanted.parent.mkdir(parents=True, exist_ok=True)
         wanted.unlink(missing_ok=True)
-        wanted.symlink_to(elsewhere)
-    wanted.mkdir(parents=True, exist_ok=True)
+        wanted.symlink_to(tempfile.mkdtemp(prefix=f"{wanted.name}-", dir=_shared_directory()))
+    wanted.mkdir(exist_ok=True)
     real = wanted.resolve()
     os.chown(real, user.uid, user.gid)
     real.chmod(0o700)
@@ -75,7 +73,8 @@ def readable_copy(user: User | None, directory: Path, name: str) -> Path:
         shutil.copytree(directory, unfinished, symlinks=True)
         for path in (unfinished, *unfinished.rglob("*")):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+                mode = path.stat().st_mode
+                path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
         try:
             unfinished.rename(copy)
         except OSError:  # Another process was first; its copy is the same.
