@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from asyncpg import Record
 
 from libs.service.clock import from_datetime
-from libs.service.db import Connection, Pool
+from libs.service.db import Pool
 from services.ledger.domain import codec
 from services.ledger.domain import events as ev
 from services.ledger.domain.records import Resolution
 from services.ledger.domain.state import Account, Lot
 from services.ledger.store.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, LOT_COLUMNS, account_of, hold_of, lot_of
+
+
+class Fetcher(Protocol):
+    """A pool or a connection: whatever can be asked for rows."""
+
+    async def fetch(self, query: str, *args: Any) -> list[Record]:
+        """The rows of a query."""
+        ...
+
 
 AccountKey = tuple[str, str, str]
 """(app, user, asset)."""
@@ -100,7 +112,7 @@ async def load_refs(pool: Pool, keys: Sequence[RefKey], into: Loaded) -> None:
         into.refs[app, user, kind, ref] = StoredRef(fingerprint, made, status, body)
 
 
-async def load_accounts(pool: Pool | Connection, keys: Sequence[AccountKey], into: Loaded) -> None:
+async def load_accounts(pool: Fetcher, keys: Sequence[AccountKey], into: Loaded) -> None:
     """Accounts with their living lots and open holds; keys that do not exist are left out.
 
     Nobody but the caller writes these accounts, so that the three reads agree without a snapshot.

@@ -1,0 +1,67 @@
+"""`python -m services.ledger serve | migrate | relay | openapi`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from libs.service.logs import configure_logging
+from libs.service.server import serve
+from libs.service.settings import EXIT_USAGE, load_settings
+from libs.service.tracing import setup_tracing
+from services.ledger.settings import LedgerSettings
+
+USAGE = "usage: python -m services.ledger serve | migrate | relay | openapi write|check"
+
+
+def _serve(settings: LedgerSettings) -> None:
+    from services.ledger.app import build
+
+    provider = setup_tracing("ledger", settings.otel_endpoint)
+    try:
+        serve(build(settings), settings.host, settings.port)
+    finally:
+        if provider is not None:
+            provider.shutdown()
+
+
+def _migrate(settings: LedgerSettings) -> None:
+    from services.ledger.store.setup import prepare
+
+    if settings.owner_dsn is None:
+        print("TALLYSTICK_LEDGER_OWNER_DSN: needed to migrate", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+    report = asyncio.run(
+        prepare(settings.owner_dsn, settings.runtime_role, settings.partitions, settings.shards.split(","))
+    )
+    for name in report.applied:
+        print(f"applied {name}")
+
+
+def _relay(settings: LedgerSettings) -> None:
+    from services.ledger.relay import run_relay
+
+    asyncio.run(run_relay(settings))
+
+
+def main(arguments: list[str]) -> None:
+    """Run one of the ledger's processes, or say how; ends the process with 2 for anything else."""
+    commands = {"serve": _serve, "migrate": _migrate, "relay": _relay}
+    match arguments:
+        case [name] if name in commands:
+            settings = load_settings(LedgerSettings)
+            configure_logging(
+                f"ledger-{name}" if name != "serve" else "ledger", settings.log_level, settings.log_format
+            )
+            commands[name](settings)
+        case ["openapi", ("write" | "check") as verb]:
+            from services.ledger.openapi import main as openapi
+
+            raise SystemExit(openapi(verb))
+        case _:
+            print(USAGE, file=sys.stderr)
+            raise SystemExit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

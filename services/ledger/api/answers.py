@@ -1,0 +1,388 @@
+"""What the routes answer, for the OpenAPI document: answers are rendered by the rules, not by these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Credits = Annotated[str, Field(description="A decimal string at the asset's full scale.", examples=["12.50"])]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Answer(BaseModel):
+    """Fields may be added; readers pass over those that they do not know."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Written(Answer):
+    """The account after a write, and the write's place in the log, good for `min_position`."""
+
+    settled: Credits
+    held: Credits
+    owed: Credits
+    available: Credits
+    position: int
+    partition: int
+
+
+class Grant(Written):
+    """A grant that was made."""
+
+    id: str
+    amount: Credits
+    source: str
+    priority: int
+    scope: list[str]
+    effective_at: Time
+    expires_at: Time | None
+
+
+class Revocation(Written):
+    """What a revoke took: now (`taken`), on release (`pending`), as a debt, or not at all (`absorbed`)."""
+
+    id: str
+    grant: str
+    amount: Credits
+    taken: Credits
+    pending: Credits
+    debt: Credits
+    absorbed: Credits
+
+
+class Charge(Written):
+    """A charge that was made."""
+
+    id: str
+    amount: Credits
+    service: str | None
+
+
+class Refund(Written):
+    """Credits of a charge given back; `refunded` is all that was ever given back of it."""
+
+    id: str
+    charge: str
+    amount: Credits
+    refunded: Credits
+
+
+class Hold(Written):
+    """An open hold."""
+
+    id: str
+    status: str
+    amount: Credits
+    captured: Credits
+    expires_at: Time
+
+
+class Capture(Written):
+    """A capture: `charge` is the charge it made, `shortfall` what no credit covered and is owed."""
+
+    id: str
+    status: str
+    charge: str
+    amount: Credits
+    captured: Credits
+    shortfall: Credits
+
+
+class Release(Written):
+    """A hold that was let go."""
+
+    id: str
+    status: str
+    released: Credits
+    captured: Credits
+
+
+class Adjustment(Written):
+    """A correction; `amount` has its sign."""
+
+    id: str
+    amount: Credits
+
+
+class Earning(Grant):
+    """What an action earned."""
+
+    action: str
+
+
+class Threshold(Answer):
+    """A level of `available`, and where it is armed again."""
+
+    below: Credits
+    rearm_at: Credits
+
+
+class Account(Written):
+    """An account and its settings."""
+
+    user: str
+    status: str
+    zone: str | None
+    overdraft: Credits
+    freezes: list[str]
+    thresholds: list[Threshold]
+
+
+class Side(Written):
+    """One account of a transfer after it."""
+
+    user: str
+
+
+class Transfer(Answer):
+    """A transfer: `pending` until the credit's outcome is committed, then `completed` or `returned`."""
+
+    id: str
+    status: str
+    amount: Credits
+    asset: str
+    from_user: str
+    to_user: str
+    refusal: str | None = None
+    accounts: list[Side] = []
+
+
+class Lot(Answer):
+    """What remains of a grant."""
+
+    id: str
+    status: str
+    amount: Credits
+    remaining: Credits
+    held: Credits
+    source: str
+    priority: int
+    scope: list[str]
+    granted_at: Time
+    effective_at: Time
+    expires_at: Time | None
+
+
+class HoldRecord(Answer):
+    """A hold as it stands."""
+
+    id: str
+    user: str
+    asset: str
+    status: str
+    amount: Credits
+    captured: Credits
+    remaining: Credits
+    created_at: Time
+    expires_at: Time
+    limit_at: Time
+    resolved_at: Time | None
+
+
+class State(Written):
+    """The one authoritative answer about an account, as of a position and a time."""
+
+    user: str
+    asset: str
+    status: str
+    overdraft: Credits
+    freezes: list[str]
+    total_granted: Credits
+    total_spent: Credits
+    lots: list[Lot]
+    holds: list[HoldRecord]
+    next_expiry: Time | None
+    next_reset: Time | None
+    account_version: int
+    time: Time
+
+
+class AccountRecord(Account):
+    """An account as it stands."""
+
+    asset: str
+    opened_at: Time
+    closed_at: Time | None
+    account_version: int
+
+
+class Thresholds(Answer):
+    """The account's own thresholds, and those of its app."""
+
+    user: str
+    asset: str
+    thresholds: list[Threshold]
+    app: list[Threshold]
+
+
+class ChargeRecord(Answer):
+    """A charge as it stands, with the parts that it was taken from."""
+
+    id: str
+    user: str
+    asset: str
+    amount: Credits
+    refunded: Credits
+    service: str | None
+    hold: str | None
+    reference: str | None
+    member: str | None
+    time: Time
+    parts: list[dict[str, Any]]
+
+
+class Page(Answer):
+    """One page of a list."""
+
+    next_cursor: str | None
+    has_more: bool
+
+
+class Lots(Page):
+    """Lots in order of their ids."""
+
+    data: list[Lot]
+
+
+class Holds(Page):
+    """Holds in order of their ids."""
+
+    data: list[HoldRecord]
+
+
+class Transaction(Answer):
+    """One event of an account; `amount` is what it did to `settled`, `before` and `after` are `settled` around it."""
+
+    id: str
+    type: str
+    time: Time
+    amount: Credits
+    before: Credits
+    after: Credits
+    held_before: Credits
+    held_after: Credits
+    owed_before: Credits
+    owed_after: Credits
+    object: str | None
+    reference: str | None
+    member: str | None
+    reason: str | None
+    description: str | None
+    metadata: dict[str, str] | None
+    transaction: str
+    account_version: int
+    partition: int
+    position: int
+
+
+class Transactions(Page):
+    """The journal of an account, the newest first."""
+
+    data: list[Transaction]
+
+
+class Event(Answer):
+    """An event as it lies in the log."""
+
+    id: str
+    type: str
+    time: Time
+    user: str
+    asset: str | None
+    partition: int
+    position: int
+    account_version: int | None
+    transaction: str
+    command: str
+    correlation: str
+    actor: str
+    payload: dict[str, Any]
+
+
+class Events(Page):
+    """Events of the app, the newest first."""
+
+    data: list[Event]
+
+
+class AssetStatistics(Answer):
+    """Totals of one asset."""
+
+    asset: str
+    accounts: int
+    settled: Credits
+    held: Credits
+    owed: Credits
+    overdraft_used: Credits
+    issued: dict[str, Credits]
+    spent: Credits
+    revoked: Credits
+    breakage: Credits
+
+
+class Statistics(Answer):
+    """Totals of the app."""
+
+    app: str
+    time: Time
+    assets: list[AssetStatistics]
+
+
+class Outcome(Answer):
+    """What became of a command: the status and the body that answered it."""
+
+    key: str
+    user: str
+    caller: str
+    type: str
+    status: int
+    body: dict[str, Any]
+    partition: int
+    position: int
+    time: Time
+
+
+class Config(Answer):
+    """The app's configuration; the header ETag has the version for `If-Match`."""
+
+    app: str
+    version: int
+    config: dict[str, Any]
+
+
+class Change(Answer):
+    """One difference between two configurations."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+class Difference(Answer):
+    """What applying a configuration would change."""
+
+    app: str
+    version: int
+    changes: list[Change]
+
+
+class Fault(Answer):
+    """One thing that is wrong with a request."""
+
+    code: str
+    field: str
+    detail: str
+
+
+class Problem(Answer):
+    """A refusal (RFC 9457): `code` is for programs, `detail` and `next` are for people."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    next: str | None = None
+    errors: list[Fault] | None = None
+    request_id: str | None = None

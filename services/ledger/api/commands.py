@@ -1,0 +1,257 @@
+"""The routes that change something: each hands one command to the writer, here or where the account is written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from libs.service.bodies import parse_body
+from services.ledger.api import answers
+from services.ledger.api.contract import described
+from services.ledger.api.support import (
+    ADJUST,
+    CONFIG,
+    GRANT,
+    SPEND,
+    answer_response,
+    core_of,
+    idempotency_key,
+    origin_of,
+    permitted,
+    user_in_path,
+)
+from services.ledger.handlers.commands import KINDS, Kind, request_for
+from services.ledger.store.reads import assets_of
+
+router = APIRouter(prefix="/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route that takes one command. `scopes`: the caller needs one of them. `codes`: what may refuse it."""
+
+    method: str
+    path: str
+    kind: str
+    scopes: tuple[str, ...]
+    summary: str
+    answer: type[answers.Answer]
+    status: int = 201
+    codes: tuple[str, ...] = ()
+    tag: str = "accounts"
+
+
+_SHORT = ("402 insufficient_credits", "402 account_owes")
+_SPENDING = (*_SHORT, "409 account_frozen", "409 account_closed", "409 unique_ref_taken")
+_HOLD = ("404 hold_not_found", "409 hold_resolved")
+_ACCOUNT = ("409 account_closed",)
+
+ROUTES = (
+    Route(
+        "POST",
+        "/grants",
+        "grant",
+        (GRANT,),
+        "Give credits",
+        answers.Grant,
+        codes=("409 account_closed", "409 unique_ref_taken"),
+        tag="grants",
+    ),
+    Route(
+        "POST",
+        "/grants/{id}/revoke",
+        "grant.revoke",
+        (GRANT, ADJUST),
+        "Take a grant back",
+        answers.Revocation,
+        codes=("404 grant_not_found", "404 hold_not_found", "409 grant_spent", "409 unique_ref_taken"),
+        tag="grants",
+    ),
+    Route("POST", "/charges", "charge", (SPEND,), "Spend credits", answers.Charge, codes=_SPENDING, tag="charges"),
+    Route(
+        "POST",
+        "/charges/{id}/refund",
+        "charge.refund",
+        (SPEND, ADJUST),
+        "Give a charge back",
+        answers.Refund,
+        codes=("404 charge_not_found", "409 refund_exceeds_charge", "409 unique_ref_taken"),
+        tag="charges",
+    ),
+    Route(
+        "POST",
+        "/holds",
+        "hold",
+        (SPEND,),
+        "Set credits aside",
+        answers.Hold,
+        codes=("404 grant_not_found", "403 feature_disabled", *_SPENDING),
+        tag="holds",
+    ),
+    Route(
+        "POST",
+        "/holds/{id}/capture",
+        "hold.capture",
+        (SPEND,),
+        "Charge what a hold has set aside",
+        answers.Capture,
+        codes=(*_HOLD, "409 capture_exceeds_tolerance"),
+        tag="holds",
+    ),
+    Route(
+        "POST",
+        "/holds/{id}/extend",
+        "hold.extend",
+        (SPEND,),
+        "Let a hold last longer",
+        answers.Hold,
+        status=200,
+        codes=_HOLD,
+        tag="holds",
+    ),
+    Route(
+        "POST",
+        "/holds/{id}/release",
+        "hold.release",
+        (SPEND,),
+        "Let go of a hold",
+        answers.Release,
+        status=200,
+        codes=_HOLD,
+        tag="holds",
+    ),
+    Route(
+        "POST",
+        "/adjustments",
+        "adjustment",
+        (ADJUST,),
+        "Correct a balance by hand",
+        answers.Adjustment,
+        codes=("402 insufficient_credits", "409 account_closed", "409 unique_ref_taken"),
+        tag="grants",
+    ),
+    Route(
+        "POST",
+        "/actions",
+        "action",
+        (GRANT,),
+        "Earn by an action",
+        answers.Earning,
+        codes=("403 feature_disabled", "404 unknown_action", "409 already_earned", "409 account_closed"),
+        tag="grants",
+    ),
+    Route(
+        "POST",
+        "/accounts/{user}/freeze",
+        "account.freeze",
+        (ADJUST,),
+        "Stop charges, new holds and transfers out",
+        answers.Account,
+        status=200,
+        codes=_ACCOUNT,
+    ),
+    Route(
+        "POST",
+        "/accounts/{user}/unfreeze",
+        "account.unfreeze",
+        (ADJUST,),
+        "Lift a freeze",
+        answers.Account,
+        status=200,
+        codes=("404 freeze_not_found",),
+    ),
+    Route(
+        "POST",
+        "/accounts/{user}/close",
+        "account.close",
+        (ADJUST,),
+        "End an account",
+        answers.Account,
+        status=200,
+        codes=_ACCOUNT,
+    ),
+    Route(
+        "POST",
+        "/accounts/{user}/erase",
+        "account.erase",
+        (CONFIG,),
+        "Erase a user's free texts, in all assets",
+        answers.Account,
+        status=200,
+        codes=("404 account_not_found",),
+    ),
+    Route(
+        "PUT",
+        "/accounts/{user}",
+        "account.change",
+        (ADJUST,),
+        "Set what is given and leave the rest; opens the account",
+        answers.Account,
+        status=200,
+        codes=_ACCOUNT,
+    ),
+    Route(
+        "PUT",
+        "/accounts/{user}/thresholds",
+        "account.thresholds",
+        (ADJUST,),
+        "Replace the account's own thresholds",
+        answers.Account,
+        status=200,
+        codes=_ACCOUNT,
+    ),
+)
+
+
+def _endpoint(route: Route) -> Callable[[Request], Awaitable[Response]]:
+    kind, scopes = KINDS[route.kind], route.scopes
+    word = "user" if "{user}" in route.path else kind.id_field if "{id}" in route.path else None
+
+    async def endpoint(request: Request) -> Response:
+        return await take(request, kind, scopes, word)
+
+    return endpoint
+
+
+async def take(request: Request, kind: Kind, scopes: tuple[str, ...], word: str | None) -> Response:
+    """Take one command. `word` says what the id in the path is of."""
+    principal = permitted(request, *scopes)
+    core = core_of(request)
+    target = ""
+    if word == "user":
+        target = user_in_path(request)
+    elif word is not None:
+        target = request.path_params["id"]
+        core.partition_of_id(target, word)
+    key = idempotency_key(request)
+    raw = await request.body()
+    fields = parse_body(kind.body, raw or b"{}")
+    command = request_for(kind, fields, origin_of(request, principal, key), target)
+    partition = core.partition_of(command)
+    writer = core.writer_of(partition)
+    if writer is None:
+        return await core.peers.pass_on(request, partition, raw)
+    if core.configs.get(command.app) is None:
+        await core.configs.refresh()
+    if kind.name == "account.erase" and command.asset is None:
+        # The texts are the user's, whatever the asset: any account that there is can carry the event.
+        command.asset = next(iter(await assets_of(core.reads, command.app, target)), None)
+    return answer_response(await writer.submit(command))
+
+
+for _route in ROUTES:
+    _kind = KINDS[_route.kind]
+    router.add_api_route(
+        _route.path,
+        _endpoint(_route),
+        methods=[_route.method],
+        status_code=_route.status,
+        name=_route.kind,
+        summary=_route.summary,
+        tags=[_route.tag],
+        **described(answer=_route.answer, body=_kind.body, status=_route.status, codes=_route.codes, path=_route.path),
+    )

@@ -1,0 +1,135 @@
+"""What every route shares: who may, which key, whose account, and how answers leave."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from libs.service.app import principal_of, request_id_of
+from libs.service.auth import Principal
+from libs.service.problems import MEDIA_TYPE, Problem, ScopeMissing, invalid
+from libs.service.tracing import format_traceparent, parse_traceparent
+from services.ledger.core import Core
+from services.ledger.domain.config import AppConfig
+from services.ledger.domain.rejections import Rejected
+from services.ledger.handlers.commands import Origin
+from services.ledger.requests import Answer
+
+READ = "ledger:read"
+SPEND = "ledger:spend"
+GRANT = "ledger:grant"
+ADJUST = "ledger:adjust"
+CONFIG = "ledger:config"
+EVENTS = "events:read"
+
+_USER = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?", re.ASCII)
+
+
+class KeyMissing(Problem):
+    """A write came without its idempotency key."""
+
+    status = 400
+    code = "idempotency_key_missing"
+    title = "The header Idempotency-Key is needed"
+    next = "Send a key of your own making, and the same one when you send the request again."
+
+
+def core_of(request: Request) -> Core:
+    """The process's core."""
+    core: Core = request.app.state.core
+    return core
+
+
+def permitted(request: Request, *scopes: str) -> Principal:
+    """The caller, who must have one of these scopes and speak for an app."""
+    principal = principal_of(request)
+    if not any(scope in principal.scopes for scope in scopes):
+        raise ScopeMissing(scopes[0])
+    principal.require_app()
+    return principal
+
+
+def staff(request: Request, *scopes: str) -> Principal:
+    """As :func:`permitted`, and not a user."""
+    principal = permitted(request, *scopes)
+    if principal.role == "user":
+        raise ScopeMissing(CONFIG)
+    return principal
+
+
+def user_in_path(request: Request) -> str:
+    """The user that the path names."""
+    user: str = request.path_params["user"]
+    if not _USER.fullmatch(user):
+        raise invalid("invalid_user", "user", "A user is 1 to 128 of the characters A-Z, a-z, 0-9 and . _ : -")
+    return user
+
+
+def own_account(request: Request) -> tuple[Principal, str]:
+    """The caller and the user that the path names: a user reads its own account only."""
+    principal = permitted(request, READ)
+    user = user_in_path(request)
+    principal.require_user(user)
+    return principal, user
+
+
+def idempotency_key(request: Request, *, needed: bool = True) -> str:
+    """The key under which this write happens once: 1 to 200 printable ASCII characters."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        if needed:
+            raise KeyMissing
+        return ""
+    if not _KEY.fullmatch(key):
+        raise invalid("invalid_idempotency_key", "Idempotency-Key", "1 to 200 printable ASCII characters.")
+    return key
+
+
+def origin_of(request: Request, principal: Principal, key: str) -> Origin:
+    """Where a command over HTTP comes from."""
+    trace = request.headers.get("traceparent")
+    context = None if trace is None else parse_traceparent(trace)
+    return Origin(
+        app=principal.app,
+        caller=principal.sub,
+        key=key,
+        actor=f"{principal.role}:{principal.sub}",
+        role=principal.role,
+        door="http",
+        request_id=request_id_of(request),
+        traceparent=None if context is None else format_traceparent(context),
+    )
+
+
+def asset_of(config: AppConfig, name: str | None) -> str:
+    """The asset of that name, the default one without a name; 404 `unknown_asset`."""
+    try:
+        return config.asset(name)
+    except Rejected as rejected:
+        raise problem_of(rejected) from None
+
+
+def problem_of(rejected: Rejected) -> Problem:
+    """A refusal of the domain as a Problem."""
+    title = rejected.code.replace("_", " ").capitalize()
+    return Problem(rejected.detail, status=rejected.status, code=rejected.code, title=title, extra=rejected.extra)
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`content` as JSON."""
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def answer_response(answer: Answer) -> Response:
+    """The writer's answer, its bytes untouched."""
+    headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+    if answer.status == 503:
+        headers["Retry-After"] = "1"
+    media_type = "application/json" if answer.status < 400 else MEDIA_TYPE
+    return Response(answer.body, answer.status, headers, media_type=media_type)

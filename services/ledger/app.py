@@ -1,0 +1,165 @@
+"""The one place where the ledger is put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from libs.service.app import Lifespan, create_app
+from libs.service.auth import Authenticator
+from libs.service.clock import Clock, SystemClock, TestClocks
+from libs.service.db import Connection, Pool, connect, create_pool, ping
+from libs.service.health import Health, NotReady
+from libs.service.middleware import BODY_BYTES_MAX
+from libs.service.settings import ServiceSettings
+from services.ledger import api
+from services.ledger.api.contract import completed
+from services.ledger.configs import Configs
+from services.ledger.core import Core
+from services.ledger.domain.config import AppConfig
+from services.ledger.forward import Peers
+from services.ledger.jobs import Jobs
+from services.ledger.settings import LedgerSettings
+from services.ledger.store.heads import read_deployment
+from services.ledger.transfers import Transfers
+from services.ledger.writer.engine import Limits
+from services.ledger.writer.leader import Leader, LeaseTimes
+
+VERSION = "1"
+
+
+class LateClocks(TestClocks):
+    """Test clocks whose database is opened after the application, with their routes, has been made."""
+
+    def __init__(self) -> None:
+        """Of no use before :meth:`open`."""
+
+    def open(
+        self, pool: Pool, clock_start: Callable[[str], int | None], clock: Clock, on_advance: Callable[[str], None]
+    ) -> None:
+        """What `TestClocks` is made of."""
+        super().__init__(pool, clock_start, clock, on_advance)
+
+
+def build(settings: LedgerSettings, clock: Clock | None = None) -> FastAPI:
+    """The ledger's application. Its lifespan opens the database, stands for the shard's lease and runs the jobs."""
+    clock = clock or SystemClock()
+    health = Health()
+    clocks = LateClocks()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings, clock, clocks) as (core, transfers):
+            app.state.core = core
+            app.state.transfers = transfers
+            health.add("database", lambda: ping(core.reads))
+            health.add("writer", lambda: _has_writers(core))
+            yield
+
+    authenticator = Authenticator(settings.jwks_file, "ledger", clock)
+    return assemble(
+        settings,
+        clocks,
+        authenticator=authenticator,
+        health=health,
+        lifespan=lifespan,
+        body_bytes_max=settings.body_bytes_max,
+    )
+
+
+def assemble(
+    settings: ServiceSettings,
+    clocks: TestClocks,
+    *,
+    authenticator: Authenticator | None = None,
+    health: Health | None = None,
+    lifespan: Lifespan | None = None,
+    body_bytes_max: int = BODY_BYTES_MAX,
+) -> FastAPI:
+    """The application of all routes. Without the rest it serves nobody, but can be described."""
+    return completed(
+        create_app(
+            title="Tallystick ledger",
+            version=VERSION,
+            settings=settings,
+            routers=api.ROUTERS,
+            lifespan=lifespan,
+            health=health,
+            authenticator=authenticator,
+            test_clocks=clocks,
+            body_bytes_max=body_bytes_max,
+        )
+    )
+
+
+@asynccontextmanager
+async def running(settings: LedgerSettings, clock: Clock, clocks: LateClocks) -> AsyncIterator[tuple[Core, Transfers]]:
+    """A process of the ledger without its doors. At the end it lets go of the lease, after everything else."""
+    async with AsyncExitStack() as stack:
+        pool = await create_pool(settings.dsn, application_name="ledger", size_min=2, size_max=settings.pool_max)
+        stack.push_async_callback(_close, pool)
+        reads = await create_pool(settings.dsn, application_name="ledger-reads", size_max=settings.pool_max)
+        stack.push_async_callback(_close, reads)
+        deployment = await read_deployment(pool)
+        peers = Peers(pool, settings.url)
+        stack.push_async_callback(peers.close)
+
+        def tell_writer(config: AppConfig) -> None:
+            if leader.writer is not None:
+                leader.writer.set_config(config)
+
+        configs = Configs(pool, tell_writer)
+        leader = Leader(
+            shard=settings.shard,
+            url=settings.url,
+            pool=pool,
+            connect=lambda: _connect(settings),
+            read_configs=configs.all,
+            clock=clock,
+            app_now=lambda app: clocks.now_us(app) if clocks.in_test_mode(app) else None,
+            partitions=deployment.partitions,
+            limits=Limits(
+                queue_max=settings.queue_max, batch_max=settings.batch_max, accounts_max=settings.accounts_max
+            ),
+            times=LeaseTimes(settings.lease_renew_s, settings.lease_answer_s, settings.lease_stale_s),
+        )
+        core = Core(settings, clock, pool, reads, deployment.partitions, leader, configs, clocks, peers)
+        transfers = Transfers(core)
+        jobs = Jobs(core, transfers, clock)
+        clocks.open(pool, configs.clock_start, clock, jobs.clock_advanced)
+        await configs.refresh()
+        await clocks.load()
+        leading = asyncio.create_task(leader.run(), name="leader")
+        stack.push_async_callback(_end, leading)
+        await stack.enter_async_context(jobs)
+        yield core, transfers
+
+
+async def _connect(settings: LedgerSettings) -> Connection:
+    """A connection for the writer. No statement of it has a time-out: a batch given up on may still be committed."""
+    return await connect(settings.dsn, application_name="ledger-writer", statement_timeout_ms=0, wait_s=0)
+
+
+async def _close(pool: Pool) -> None:
+    """Close a pool; connections that are still busy are cut."""
+    try:
+        await asyncio.wait_for(pool.close(), 5)
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _has_writers(core: Core) -> None:
+    """Ready is who can have any command decided, here or by passing it on."""
+    for partition in range(core.partitions):
+        if core.writer_of(partition) is None and await core.peers.owner(partition) in (None, core.settings.url):
+            raise NotReady("a partition has no writer yet")

@@ -1,0 +1,163 @@
+"""From the fields of a command to the domain's command, once the scale of its asset is known."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from libs.events.contracts.ledger import commands as sent
+from libs.service.clock import from_datetime
+from services.ledger.domain import commands as cmd
+from services.ledger.domain.amounts import AmountError, parse_positive, parse_signed
+from services.ledger.domain.rejections import invalid
+from services.ledger.domain.state import CostBasis, Threshold
+
+MANUAL_FREEZE = "manual"
+
+
+def _positive(value: str | int, scale: int, field: str = "amount") -> int:
+    try:
+        return parse_positive(value, scale)
+    except AmountError as error:
+        raise invalid(field, error.code, error.detail) from None
+
+
+def _signed(value: str | int, scale: int, field: str) -> int:
+    try:
+        return parse_signed(value, scale)
+    except AmountError as error:
+        raise invalid(field, error.code, error.detail) from None
+
+
+def _optional(value: str | int | None, scale: int) -> int | None:
+    return None if value is None else _positive(value, scale)
+
+
+def _time_us(value: datetime | None) -> int | None:
+    return None if value is None else from_datetime(value)
+
+
+def grant(body: sent.GrantCredits, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A grant."""
+    basis = body.cost_basis
+    return cmd.Grant(
+        labels=labels,
+        amount=_positive(body.amount, scale),
+        source=body.source,
+        priority=body.priority,
+        effective_at=_time_us(body.effective_at),
+        expires_at=_time_us(body.expires_at),
+        scope=body.scope,
+        cost_basis=None if basis is None else CostBasis(basis.amount_minor, basis.currency),
+    )
+
+
+def revoke(body: sent.RevokeGrantBody, target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A revoke of the grant `target`."""
+    return cmd.Revoke(
+        labels=labels, grant=target, amount=_optional(body.amount, scale), policy=body.policy, hold=body.hold
+    )
+
+
+def charge(body: sent.ChargeCredits, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A charge."""
+    return cmd.Charge(labels=labels, amount=_positive(body.amount, scale), service=body.service)
+
+
+def refund(body: sent.RefundChargeBody, target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A refund of the charge `target`."""
+    return cmd.Refund(labels=labels, charge=target, amount=_optional(body.amount, scale))
+
+
+def create_hold(body: sent.CreateHold, _target: str, role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A hold; the caller's role decides how long it may last."""
+    return cmd.CreateHold(
+        labels=labels,
+        amount=_positive(body.amount, scale),
+        role=role,
+        ttl_s=body.ttl_s,
+        service=body.service,
+        grant=body.grant,
+        partial=body.partial,
+    )
+
+
+def capture_hold(body: sent.CaptureHoldBody, target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A capture of the hold `target`."""
+    return cmd.CaptureHold(labels=labels, hold=target, amount=_optional(body.amount, scale), final=body.final)
+
+
+def extend_hold(body: sent.ExtendHoldBody, target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A later end of the hold `target`."""
+    return cmd.ExtendHold(labels=labels, hold=target, ttl_s=body.ttl_s)
+
+
+def release_hold(_body: sent.Body, target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The end of the hold `target`."""
+    return cmd.ReleaseHold(labels=labels, hold=target)
+
+
+def transfer(body: sent.TransferCredits, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The debit of a transfer."""
+    return cmd.Transfer(labels=labels, to_user=body.to_user, amount=_positive(body.amount, scale))
+
+
+def adjust(body: sent.AdjustBalance, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """An adjustment, up or down."""
+    amount = _signed(body.amount, scale, "amount")
+    if not amount:
+        raise invalid("amount", "amount_zero", "An adjustment by nothing changes nothing.")
+    return cmd.Adjust(labels=labels, amount=amount)
+
+
+def act(body: sent.PerformAction, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """An action that earns."""
+    return cmd.Act(labels=labels, action=body.action)
+
+
+def freeze(body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A freeze, named by the command's `unique_ref`."""
+    return cmd.Freeze(labels=labels, name=body.unique_ref or MANUAL_FREEZE)
+
+
+def unfreeze(body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The end of the freeze that `unique_ref` names."""
+    return cmd.Unfreeze(labels=labels, name=body.unique_ref or MANUAL_FREEZE)
+
+
+def close(_body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The end of an account."""
+    return cmd.Close(labels=labels)
+
+
+def erase(_body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The erasure of a user's free texts."""
+    return cmd.Erase(labels=labels)
+
+
+def change(body: sent.ChangeAccountBody, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """Settings of an account; what is not given stays."""
+    overdraft = None if body.overdraft is None else _signed(body.overdraft, scale, "overdraft")
+    if overdraft is not None and overdraft < 0:
+        raise invalid("overdraft", "amount_negative", "An overdraft is zero or more.")
+    thresholds = None if body.thresholds is None else _thresholds(body.thresholds, scale)
+    return cmd.ChangeAccount(labels=labels, zone=body.zone, overdraft_limit=overdraft, thresholds=thresholds)
+
+
+def set_thresholds(body: sent.ThresholdsBody, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The account's own thresholds, all of them."""
+    return cmd.ChangeAccount(labels=labels, thresholds=_thresholds(body.thresholds, scale))
+
+
+def _thresholds(given: Any, scale: int) -> tuple[Threshold, ...]:
+    found: dict[int, Threshold] = {}
+    for number, each in enumerate(given):
+        place = f"thresholds.{number}"
+        level = _signed(each.below, scale, f"{place}.below")
+        rearm_at = level if each.rearm_at is None else _signed(each.rearm_at, scale, f"{place}.rearm_at")
+        if rearm_at < level:
+            raise invalid(f"{place}.rearm_at", "rearm_below_level", "A threshold is armed again at or above its level.")
+        if level in found:
+            raise invalid(f"{place}.below", "repeated_threshold", "This level is there already.")
+        found[level] = Threshold(level, rearm_at)
+    return tuple(found.values())

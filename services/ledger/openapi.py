@@ -1,0 +1,31 @@
+"""`python -m services.ledger openapi write|check`: the committed OpenAPI document is the one that is served."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from pathlib import Path
+
+from libs.service.settings import ServiceSettings
+from services.ledger.app import LateClocks, assemble
+
+FILE = Path(__file__).parents[2] / "docs" / "contracts" / "ledger" / "openapi.json"
+
+
+def document() -> str:
+    """The document as it is committed."""
+    app = assemble(ServiceSettings(), LateClocks())
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def main(verb: str) -> int:
+    """Write the document, or say where the committed one differs; the process's exit code."""
+    wanted = document()
+    if verb == "write":
+        FILE.parent.mkdir(parents=True, exist_ok=True)
+        FILE.write_text(wanted, encoding="utf-8")
+        return 0
+    present = FILE.read_text(encoding="utf-8") if FILE.exists() else ""
+    sys.stdout.writelines(difflib.unified_diff(present.splitlines(True), wanted.splitlines(True), str(FILE), "served"))
+    return int(present != wanted)
