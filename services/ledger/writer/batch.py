@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
 from libs.events.ids import Ids, InvalidIdError, UlidSource, parse_id
 from libs.events.partition import partition_of
+from libs.service.clock import from_datetime
 from libs.service.problems import Problem
 from services.ledger.domain import config as conf
 from services.ledger.domain import events as ev
@@ -94,9 +96,16 @@ class Batch:
 
     def _decide(self, request: Request) -> Answer:
         config = newest(self._layers.configs, request.app)
-        key = self._account_key(request, config)
-        request.user = key[1]
         self._partition(request)
+        try:
+            key = self._account_key(request, config)
+        except Rejected:
+            # This key may have been refused like this before: then it is repeated, not stored again.
+            repeated = self._repeated(request)
+            if repeated is None:
+                raise
+            return repeated
+        request.user = key[1]
         repeated = self._repeated(request)
         if repeated is not None:
             return repeated
@@ -144,9 +153,12 @@ class Batch:
             raise Rejected(503, "not_leader", "Another process writes this account.")
         return partition
 
-    def _now(self, request: Request) -> int:
+    def _now(self, request: Request, clock_start: datetime | None = None) -> int:
+        """The app's time. `clock_start`: where the clock of an app in test mode begins, which may be news."""
         app_now = self._situation.app_now(request.app)
-        return self._situation.now if app_now is None else app_now
+        if app_now is None:
+            return self._situation.now if clock_start is None else from_datetime(clock_start)
+        return app_now
 
     def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Context]:
         account = newest(self._layers.accounts, key) or self._situation.loaded.accounts.get(key)
@@ -156,18 +168,19 @@ class Batch:
         self._effects.found(key, account)
         records = _NO_RECORDS
         if request.target is not None or request.lots:
-            records, lots = self._records(request)
+            records, lots = self._records(request, key)
             dead = {lot.terms.id for lot in lots} - account.lots.keys()
             if dead:
                 self._effects.attached(dead)
                 account = attach(account, lots)
-        now = max(self._now(request), account.time_us)
+        now = max(self._now(request, config.test_clock_start), account.time_us)
         return account, Context(config, now, Ids(self._situation.ulids, partition, now), records)
 
-    def _records(self, request: Request) -> tuple[Records, list[Lot]]:
-        """What the named objects tell, and the dead lots that the command may touch."""
+    def _records(self, request: Request, key: AccountKey) -> tuple[Records, list[Lot]]:
+        """What the named objects tell, and the dead lots of the account `key` that the command may touch."""
         records, loaded = Records(), self._situation.loaded
-        names = list(request.lots)
+        owners = self._layers.owners
+        names = [name for name in request.lots if (newest(owners, name) or loaded.owners.get(name)) == key]
         target = request.target
         word = "" if target is None else target.partition("_")[0]
         if target is not None and word == "hold":
@@ -310,7 +323,7 @@ class Batch:
     def _add_app_event(self, request: Request, event: ev.AppEvent, partition: int | None = None) -> int:
         """Put an event of the app itself where the command was decided; its position."""
         partition = self._partition(request) if partition is None else partition
-        event.at = self._now(request)
+        event.at = event.at or self._now(request)
         ids = Ids(self._situation.ulids, partition, event.at)
         origin = origin_of(request, request.app, APP_ACCOUNT, ids.new("event"))
         self.log.add(origin, partition, event, 0, origin.event_id)
@@ -390,15 +403,17 @@ class Batch:
         if current is None or current.document != document:
             version += 1
             text = conf.canonical(document)
-            position = self._add_app_event(request, ev.ConfigApplied(version=version, document=text))
-            self.layer.configs[request.app] = conf.compile_config(request.app, version, document)
+            config = conf.compile_config(request.app, version, document)
+            at = self._now(request, config.test_clock_start)
+            position = self._add_app_event(request, ev.ConfigApplied(at=at, version=version, document=text))
+            self.layer.configs[request.app] = config
             self.rows.add(
                 "configs",
                 {
                     "app": request.app,
                     "version": version,
                     "document": text,
-                    "applied_at": moment(self._now(request)),
+                    "applied_at": moment(at),
                     "partition": self._partition(request),
                     "position": position,
                 },

@@ -264,9 +264,11 @@ class Writer:
         """Find out whether a batch was committed: fence the lost connection's transaction, then read the heads."""
         self._connection.terminate()
         self._connection, heads = await self._with.recover()
-        committed = all(heads[start.partition].hash == after.hash for start, after in batch.rows.heads)
+        # Heads that a batch of refusals left where they were tell nothing: it is decided anew, and finds its outcomes.
+        moved = [after for start, after in batch.rows.heads if after.position > start.position]
+        committed = bool(moved) and all(heads[after.partition].hash == after.hash for after in moved)
         self._heads = heads
-        if not committed or not batch.rows.heads:
+        if not committed:
             self._again(batch)
             return
         self._base.pour(batch.layer)
