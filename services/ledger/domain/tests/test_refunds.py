@@ -28,6 +28,13 @@ def test_a_refund_returns_credits_to_their_lots_the_last_taken_first() -> None:
     story.answered(id="refund#1", amount="8", refunded="8").shows(settled=13, available=13)
 
 
+def test_later_refunds_go_on_where_earlier_ones_stopped() -> None:
+    story = Story().given(Grant(amount=10), Grant(amount=10), Grant(amount=10), Charge(amount=30))
+    story.given(Refund(charge="charge#1", amount=15)).when(Refund(charge="charge#1", amount=10))
+    facts = {"refund": "refund#2", "charge": "charge#1", "amount": "10", "refunded_total": "25"}
+    story.then(("charge_refunded", {**facts, "slices": slices(grant2=5, grant1=5)}))
+
+
 def test_what_is_left_is_refunded_without_an_amount_and_never_more_than_was_charged() -> None:
     story = Story().given(Grant(amount=20), Charge(amount=15), Refund(charge="charge#1", amount=8))
     story.when(Refund(charge="charge#1", amount=8)).refused("refund_exceeds_charge", refundable="7")

@@ -298,6 +298,8 @@ class LedgerMachine(RuleBasedStateMachine):
                         "owed": text(account.owed),
                         "available": text(account.available(service)),
                     }, (user, service)
+                    lots = [(lot["remaining"], lot["held"]) for lot in state["lots"] if lot["remaining"] != text(0)]
+                    assert lots == [(text(remaining), text(held)) for remaining, held in account.shown()], user
 
 
 def machine_for(make: Callable[[], Subject], *, examples: int, steps: int) -> type[TestCase]:

@@ -94,7 +94,11 @@ class MemorySubject:
             "owed": account.owed,
             "available": account.available(service),
         }
-        return {name: format_units(units, SCALE) for name, units in amounts.items()}
+        lots = [
+            {"remaining": format_units(lot.remaining, SCALE), "held": format_units(lot.pinned, SCALE)}
+            for lot in account.lots.values()
+        ]
+        return {**{name: format_units(units, SCALE) for name, units in amounts.items()}, "lots": lots}
 
     def advance(self, seconds: int) -> None:
         """See `Subject.advance`."""

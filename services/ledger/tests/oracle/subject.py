@@ -32,7 +32,8 @@ class Subject(Protocol):
         both of its halves are done."""
 
     def state(self, user: str, service: str | None) -> dict[str, Any] | None:
-        """At least `settled`, `held`, `owed`, `available` (decimal strings) as of now; None for an unknown account."""
+        """At least `settled`, `held`, `owed`, `available` (decimal strings) and `lots` in burn-down order, each with
+        `remaining` and `held`, as of now; None for an unknown account."""
 
     def advance(self, seconds: int) -> None:
         """Let time pass, and nothing else."""

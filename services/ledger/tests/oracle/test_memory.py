@@ -5,4 +5,4 @@ from __future__ import annotations
 from services.ledger.tests.oracle.machine import machine_for
 from services.ledger.tests.oracle.memory import MemorySubject
 
-TestRules = machine_for(MemorySubject, examples=60, steps=40)
+TestRules = machine_for(MemorySubject, examples=150, steps=50)
