@@ -140,8 +140,18 @@ class PartitionConsumer:
             elif isinstance(item, Unreadable):
                 await self._bury_record(item)
             else:
-                await self._catch_up(None)
+                await self._resync()
         await self._apply(run)
+
+    async def _resync(self) -> None:
+        """Ask the feed whether something was missed. If it does not answer, what Kafka brings may still follow.
+
+        Nothing is lost by going on: the next message or heartbeat shows a gap, and the next silence asks again.
+        """
+        try:
+            await self._catch_up(None)
+        except FeedUnavailable as error:
+            log.warning("%s/%d of %s: %s", self._topic, self._partition, self.source, error)
 
     async def _take_odd(self, event: Envelope) -> list[Envelope]:
         """An event that does not follow the checkpoint: what of it is to be applied once the feed has been asked."""

@@ -113,6 +113,19 @@ async def _asked(world: World, requests: int) -> bool:
     return world.feed_requests >= requests
 
 
+async def test_without_a_feed_what_kafka_brings_in_order_still_takes_effect(world: World) -> None:
+    async with world.running(world.stamper().run(), world.relay().run()):
+        async with world.running(world.consumer().run()):
+            await world.count(range(10))
+            await eventually(lambda: world.has_noted(range(10)))
+        world.feed_open = False
+        asked = world.feed_requests
+        async with world.running(world.consumer(replace(TIMES, silence_s=60)).run()):
+            await eventually(lambda: _asked(world, asked + PARTITIONS))
+            await world.count(range(10, 20))
+            await eventually(lambda: world.has_noted(range(20)))
+
+
 async def test_a_consumer_that_starts_from_nothing_gets_everything(world: World) -> None:
     async with world.running(world.stamper().run(), world.relay().run()):
         await world.count(range(100))
