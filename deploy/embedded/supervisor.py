@@ -248,17 +248,25 @@ class Supervisor:
             f"  {'data':<11} {self.data}",
             "",
             "Try this in another terminal:",
-            f"  {self._first_command()}",
+            *self._first_command(),
             "",
             "Ctrl-C stops everything.",
         ]
         return "\n".join(lines)
 
-    def _first_command(self) -> str:
+    def _first_command(self) -> list[str]:
+        """A grant, as one can paste it."""
         program = Path(sys.executable).with_name("tallystick")
         shown = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
         token = f"{shlex.quote(str(shown))} token --app coins --role service"
-        return f'curl -s -H "Authorization: Bearer $({token})" {self._url(self.services[0])}/v1/statistics'
+        if self.data != Path.cwd() / ".data":
+            token = f"TALLYSTICK_DATA={shlex.quote(str(self.data))} {token}"
+        return [
+            f"  curl {self._url(self.services[0])}/v1/grants \\",
+            f'    -H "Authorization: Bearer $({token})" \\',
+            "    -H 'Idempotency-Key: my-first-grant' -H 'Content-Type: application/json' \\",
+            """    -d '{"user": "ada", "amount": "10", "source": "promo"}'""",
+        ]
 
 
 def _dsn_name(service: Service, kind: str = "") -> str:
