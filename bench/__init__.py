@@ -1,0 +1,1 @@
+"""How fast the ledger is, beside what PostgreSQL itself does with the same work: `python -m bench`."""

@@ -1,0 +1,110 @@
+"""`python -m bench`: measure, print a table with ratios, and say which targets were met. Always ends with 0."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from bench import http
+from bench.pgbench import Postgres
+from bench.report import Report, Target
+from bench.rounds import Side, cost_ratio, ratio, take_turns
+from bench.world import HOT, ROOT, USERS, World
+
+PARTS = ("http", "kafka", "size", "truth")
+PGBENCH_SPREAD = "pgbench, 64 clients, spread"
+PGBENCH_HOT = "pgbench, 64 clients, hot"
+GRANTS = "HTTP grants, 64 clients, spread"
+TRIVIAL = "generator on a trivial server, 64 clients"
+BARE = "bare limit: 256 events a transaction"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, nothing of a million")
+    parser.add_argument("--only", metavar="PART,…", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, help="how often each side is measured (default 5; quick: 3)")
+    parser.add_argument("--seconds", type=float, help="how long a round lasts (default 4; quick: 2)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
+    parser.add_argument(
+        "--profile", type=Path, metavar="OUT", help="run the ledger under a sampling profiler; no comparisons"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=ROOT / ".cache" / "bench", help="where to put the databases (default .cache/bench)"
+    )
+    options = parser.parse_args()
+    options.parts = set(options.only.split(",")) if options.only else set(PARTS)
+    if unknown := options.parts - set(PARTS):
+        parser.error(f"--only: no such part: {', '.join(sorted(unknown))}")
+    options.profile = options.profile and options.profile.resolve()
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    options.seconds = options.seconds or (2.0 if options.quick else 4.0)
+    return options
+
+
+def tell(line: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+
+def profile(world: World, seconds: float) -> None:
+    """Spread and hot charges with 64 clients, each with a profile of its own."""
+    ledger = world.ledger()
+    ledger.configure()
+    tell("funding the accounts")
+    http.fund(ledger)
+    for name, users in (("spread", USERS), ("hot", [HOT])):
+        ledger.cut_profile()
+        tell(f"charges, {name}")
+        sample = http.sample_of(http.charge(ledger, users, http.MOST, seconds))
+        written = ledger.cut_profile()
+        print(f"{name}: {sample.per_s:,.0f}/s under the profiler, p99 {sample.p99_ms:.1f} ms; {written}")
+        print("\n".join(written.read_text().splitlines()[:40]))
+
+
+def http_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:
+    """Charges by HTTP in turns with pgbench; grants; the generator's headroom."""
+    seconds = options.seconds
+    ledger = world.ledger()
+    ledger.configure()
+    tell("grants by HTTP, which fund the accounts")
+    report.series |= take_turns([Side(GRANTS, lambda: http.fund(ledger))], 1, tell)
+    sides = http.sides(ledger, seconds)
+    spread, hot = http.spread_name(), http.hot_name()
+    sides += [
+        Side(PGBENCH_SPREAD, lambda: postgres.charge(hot=False, seconds=seconds)),
+        Side(PGBENCH_HOT, lambda: postgres.charge(hot=True, seconds=seconds)),
+    ]
+    found = take_turns(sides, options.rounds, tell)
+    report.series |= found
+    report.series |= take_turns([Side(TRIVIAL, lambda: http.headroom(ledger, seconds))], 1, tell)
+    report.targets += [
+        Target("HTTP spread / pgbench spread", ratio(found[spread], found[PGBENCH_SPREAD]), 0.8, 1.2),
+        Target("the same per CPU second", cost_ratio(found[spread], found[PGBENCH_SPREAD]), None, None),
+        Target("HTTP hot / HTTP spread", ratio(found[hot], found[spread]), 0.9, None),
+        Target("HTTP hot / pgbench hot", ratio(found[hot], found[PGBENCH_HOT]), None, 1.0),
+        Target("p99 with 64 clients, spread", found[spread].p99_ms or 0.0, None, 25.0, " ms", lower_is_better=True),
+        Target("generator alone / HTTP spread", report.series[TRIVIAL].per_s / found[spread].per_s, 2.0, None),
+    ]
+
+
+def main() -> None:
+    """Everything that was asked for, one part after the other."""
+    options = _arguments()
+    report = Report()
+    with World(options.data, options.profile) as world:
+        if options.profile is not None:
+            profile(world, options.seconds)
+            return
+        postgres = Postgres(world)
+        if "http" in options.parts:
+            http_part(world, postgres, options, report)
+    report.print()
+    if options.json:
+        report.write(options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Charges and grants over HTTP, and the proof that the load generator is not what is measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.load import Plan, Result
+from bench.rounds import Sample, Side
+from bench.world import ACCOUNTS, CHARGE, GRANT, HOT, ROOT, USERS, BenchError, Ledger, generate
+
+CHARGES = "/v1/charges"
+GRANTS = "/v1/grants"
+CLIENTS = (1, 16, 64)
+MOST = CLIENTS[-1]
+WARM_S = 0.5
+STOP_S = 10.0
+
+
+def sample_of(result: Result) -> Sample:
+    """What a result says of a rate."""
+    return Sample(result.statuses["201"] / result.wall_s, result.p50_ms, result.p99_ms, result.busy)
+
+
+def fund(ledger: Ledger) -> Sample:
+    """Give every account what it needs for all rounds; that is the measurement of grants, too."""
+    return sample_of(ledger.load(GRANTS, GRANT, [*USERS, HOT], MOST, count=ACCOUNTS + 1))
+
+
+def charge(ledger: Ledger, users: list[str], clients: int, seconds: float) -> Result:
+    """Single charges by so many clients."""
+    return ledger.load(CHARGES, CHARGE, users, clients, seconds=seconds + WARM_S, warm_s=WARM_S)
+
+
+def spread_name(clients: int = MOST) -> str:
+    """What the side with so many clients is called."""
+    return f"HTTP, {clients} client{'s' if clients > 1 else ''}, spread"
+
+
+def hot_name(clients: int = MOST) -> str:
+    """What the side with so many clients on one account is called."""
+    return f"HTTP, {clients} client{'s' if clients > 1 else ''}, hot"
+
+
+def sides(ledger: Ledger, seconds: float, clients: tuple[int, ...] = CLIENTS) -> list[Side]:
+    """Charges spread over all accounts, and on one."""
+
+    def side(name: str, users: list[str], count: int) -> Side:
+        return Side(name, lambda: sample_of(charge(ledger, users, count, seconds)))
+
+    return [
+        made
+        for count in clients
+        for made in (side(spread_name(count), USERS, count), side(hot_name(count), [HOT], count))
+    ]
+
+
+def headroom(ledger: Ledger, seconds: float) -> Sample:
+    """The generator against a server that only repeats one of the ledger's answers."""
+    answer = charge(ledger, USERS, 1, 0.1).sample.encode("latin-1")
+    with _trivial(answer) as port:
+        plan = Plan(
+            port=port,
+            path=CHARGES,
+            token="t" * 400,
+            body=CHARGE,
+            users=USERS,
+            clients=MOST,
+            run="trivial",
+            seconds=seconds + WARM_S,
+            warm_s=WARM_S,
+        )
+        return sample_of(generate(plan))
+
+
+@contextmanager
+def _trivial(answer: bytes) -> Iterator[int]:
+    """The port of a trivial server while the block lasts."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.trivial"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(b"%d\n" % len(answer) + answer)
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise BenchError("the trivial server did not start")
+        yield int(line)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,139 @@
+"""What was measured, as a table for people and as JSON for the record."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.machine import BUSY_SHARE, CORES
+from bench.rounds import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure with what it must reach, and what it should."""
+
+    name: str
+    value: float | None
+    must: float | None
+    aim: float | None
+    unit: str = ""
+    lower_is_better: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """`aim met`, `met`, `missed` or `aim missed`; nothing where nothing was asked or could be measured."""
+        if self.aim is not None and self._reaches(self.aim):
+            return "aim met"
+        if self.must is not None:
+            return "met" if self._reaches(self.must) else "missed"
+        return "" if self.aim is None or self.value is None else "aim missed"
+
+    def _reaches(self, bound: float) -> bool:
+        if self.value is None:
+            return False
+        return self.value <= bound if self.lower_is_better else self.value >= bound
+
+
+@dataclass(slots=True)
+class Report:
+    """Collects and prints."""
+
+    series: dict[str, Series] = field(default_factory=dict)
+    targets: list[Target] = field(default_factory=list)
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    """What is no rate: a name and a value with its unit."""
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def print(self) -> None:
+        """The table, the ratios and how far the machine can be believed, on standard output."""
+        console = Console(width=None if os.isatty(1) else 150, highlight=False)
+        console.print(f"\n{self.began:%Y-%m-%d %H:%M} UTC, {_machine()}\n")
+        if self.series:
+            console.print(self._rates())
+        if self.targets:
+            console.print(self._ratios())
+        for name, value in self.facts:
+            console.print(f"{name}: {value}")
+        for line in self._warnings():
+            console.print(line, style="yellow")
+
+    def write(self, file: Path) -> None:
+        """All of it as JSON."""
+        record: dict[str, Any] = {
+            "began": self.began.isoformat(),
+            "machine": _machine(),
+            "series": {name: _series_json(series) for name, series in self.series.items()},
+            "targets": [asdict(target) | {"verdict": target.verdict} for target in self.targets],
+            "facts": dict(self.facts),
+        }
+        file.write_text(json.dumps(record, indent=2) + "\n")
+
+    def _rates(self) -> Table:
+        table = Table("measured", title="Rates (medians of the rounds)", title_justify="left")
+        for column in ("per second", "lowest … highest", "per CPU s", "p50 ms", "p99 ms", "generator", "others"):
+            table.add_column(column, justify="right")
+        for series in self.series.values():
+            low, high = series.spread
+            table.add_row(
+                series.name,
+                f"{series.per_s:,.0f}",
+                f"{low:,.0f} … {high:,.0f}",
+                "" if series.per_cpu_s is None else f"{series.per_cpu_s:,.0f}",
+                _number(series.p50_ms),
+                _number(series.p99_ms),
+                _share(series.generator_busy),
+                _share(series.others),
+            )
+        return table
+
+    def _ratios(self) -> Table:
+        table = Table("compared", title="Targets (ratios are medians of neighbouring rounds)", title_justify="left")
+        for column in ("is", "must be", "aim", ""):
+            table.add_column(column, justify="right")
+        for target in self.targets:
+            sign = "≤" if target.lower_is_better else "≥"
+            bounds = ("" if bound is None else f"{sign} {bound:g}{target.unit}" for bound in (target.must, target.aim))
+            table.add_row(
+                target.name, "" if target.value is None else f"{target.value:.2f}{target.unit}", *bounds, target.verdict
+            )
+        return table
+
+    def _warnings(self) -> list[str]:
+        disturbed = [s for s in self.series.values() if s.disturbed]
+        if not disturbed:
+            return []
+        rounds = sum(len(s.samples) for s in self.series.values())
+        count = sum(s.disturbed for s in disturbed)
+        return [
+            f"The machine was busy with other things in {count} of {rounds} rounds (they took more than "
+            f"{BUSY_SHARE:.0%} of it): the rates are too low, and only the ratios say something."
+        ]
+
+
+def _series_json(series: Series) -> dict[str, Any]:
+    return {
+        "per_s": series.per_s,
+        "samples": [asdict(sample) for sample in series.samples],
+        "usages": [asdict(usage) for usage in series.usages],
+    }
+
+
+def _machine() -> str:
+    return f"{CORES} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
