@@ -95,3 +95,6 @@ async def _close_client(client: AIOKafkaClient, timeout_s: float) -> None:
             await client.close()
 
     await bounded(close(), timeout_s)
+    # A task of the client that outlived its cancellation holds `close` up to the limit, before it comes to these.
+    for connection in client._conns.values():
+        connection.close()
