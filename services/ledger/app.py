@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
 
-from libs.service.app import Lifespan, create_app
+from libs.service.app import Lifespan, create_app, request_id_of
 from libs.service.auth import Authenticator
 from libs.service.clock import Clock, SystemClock, TestClocks
 from libs.service.db import Connection, Pool, connect, create_pool, ping
 from libs.service.health import Health, NotReady
 from libs.service.middleware import BODY_BYTES_MAX
+from libs.service.problems import Unavailable, problem_response
 from libs.service.settings import ServiceSettings
 from services.ledger import api
 from services.ledger.api.contract import completed
@@ -25,11 +29,13 @@ from services.ledger.forward import Peers
 from services.ledger.jobs import Jobs
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.heads import read_deployment
+from services.ledger.store.reads import UNREACHABLE
 from services.ledger.transfers import Transfers
 from services.ledger.writer.engine import Limits
 from services.ledger.writer.leader import Leader, LeaseTimes
 
 VERSION = "1"
+logger = logging.getLogger(__name__)
 
 
 class LateClocks(TestClocks):
@@ -81,7 +87,7 @@ def assemble(
     body_bytes_max: int = BODY_BYTES_MAX,
 ) -> FastAPI:
     """The application of all routes. Without the rest it serves nobody, but can be described."""
-    return completed(
+    app = completed(
         create_app(
             title="Tallystick ledger",
             version=VERSION,
@@ -94,6 +100,14 @@ def assemble(
             body_bytes_max=body_bytes_max,
         )
     )
+    for kind in UNREACHABLE:
+        app.add_exception_handler(kind, _on_unreachable)
+    return app
+
+
+async def _on_unreachable(request: Request, error: Exception) -> Response:
+    logger.warning("the database did not answer a read: %r", error)
+    return problem_response(Unavailable("The database does not answer just now."), request_id_of(request))
 
 
 @asynccontextmanager

@@ -133,6 +133,13 @@ class Transfers:
                 told["accounts"].append(_side(row.to_user, credit))
         return told
 
+    async def answer(self, row: TransferRow, debit: dict[str, Any]) -> tuple[int, bytes]:
+        """Status and body that whoever asked for the transfer is told, given the debit's own answer."""
+        if row.status == "returned":
+            return 409, await self.refused(row)
+        status = 201 if row.status == "completed" else 202
+        return status, orjson.dumps(await self.told(row, debit))
+
     async def refused(self, row: TransferRow) -> bytes:
         """The problem document of a transfer that was returned: the refusal of its credit, and the transfer's id."""
         problem = await self._credit_outcome(row)

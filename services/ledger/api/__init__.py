@@ -1,6 +1,14 @@
 """The ledger over HTTP."""
 
-from services.ledger.api import accounts, commands, config, transfers
+from services.ledger.api import accounts, commands, config, journal, objects, records, transfers
 
-ROUTERS = (commands.router, transfers.router, accounts.router, config.router)
+ROUTERS = (
+    commands.router,
+    transfers.router,
+    accounts.router,
+    journal.router,
+    objects.router,
+    records.router,
+    config.router,
+)
 """Every route of the ledger; the hot ones first, because they are looked for in order."""

@@ -19,6 +19,7 @@ from services.ledger.domain.config import AppConfig
 from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import Origin
 from services.ledger.requests import Answer
+from services.ledger.transfers import Transfers
 
 READ = "ledger:read"
 SPEND = "ledger:spend"
@@ -44,6 +45,12 @@ def core_of(request: Request) -> Core:
     """The process's core."""
     core: Core = request.app.state.core
     return core
+
+
+def transfers_of(request: Request) -> Transfers:
+    """What takes the steps of transfers."""
+    transfers: Transfers = request.app.state.transfers
+    return transfers
 
 
 def permitted(request: Request, *scopes: str) -> Principal:

@@ -20,19 +20,14 @@ from services.ledger.api.support import (
     json_response,
     origin_of,
     permitted,
+    transfers_of,
 )
 from services.ledger.handlers.commands import KINDS, request_for
 from services.ledger.requests import Answer
 from services.ledger.store.reads import transfer_by_id
-from services.ledger.transfers import Transfers
 
 router = APIRouter(prefix="/v1", tags=["transfers"])
 _KIND = KINDS["transfer"]
-
-
-def _transfers(request: Request) -> Transfers:
-    transfers: Transfers = request.app.state.transfers
-    return transfers
 
 
 @router.post(
@@ -75,15 +70,13 @@ async def post_transfer(request: Request) -> Response:
 
 async def _outcome(request: Request, debit: Answer, wait_s: float) -> Response:
     body = orjson.loads(debit.body)
-    transfers = _transfers(request)
+    transfers = transfers_of(request)
     headers = {"Idempotency-Replayed": "true"} if debit.replayed else None
     row = await transfers.finish(body["id"], wait_s)
     if row is None:
         raise NotFound("transfer")
-    if row.status == "returned":
-        return Response(await transfers.refused(row), 409, headers, media_type=MEDIA_TYPE)
-    status = 201 if row.status == "completed" else 202
-    return json_response(await transfers.told(row, body), status, headers)
+    status, told = await transfers.answer(row, body)
+    return Response(told, status, headers, media_type=MEDIA_TYPE if status >= 400 else "application/json")
 
 
 @router.get(
@@ -102,4 +95,4 @@ async def get_transfer(request: Request) -> Response:
         raise NotFound("transfer")
     if principal.role == "user" and principal.sub not in (row.from_user, row.to_user):
         raise NotFound("transfer")
-    return json_response(await _transfers(request).told(row, None))
+    return json_response(await transfers_of(request).told(row, None))

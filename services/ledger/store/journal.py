@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from asyncpg import Record
 
 from libs.service.clock import from_datetime, to_datetime
 from libs.service.db import Pool
@@ -11,6 +16,8 @@ from services.ledger.domain import codec
 from services.ledger.domain import events as ev
 
 _PAGE = 500
+NEWEST = 1 << 62
+"""A version or position beyond every other."""
 
 
 @dataclass(slots=True)
@@ -30,7 +37,7 @@ async def account_events(
     while True:
         rows = await pool.fetch(
             "SELECT account_version, position, type, time, payload FROM events"
-            " WHERE app = $1 AND user_id = $2 AND asset = $3 AND account_version > $4"
+            " WHERE app = $1 AND user_id = $2 AND asset = $3 AND account_version > 0 AND account_version > $4"
             " AND ($5::bigint IS NULL OR position <= $5) AND ($6::timestamptz IS NULL OR time <= $6)"
             " ORDER BY account_version LIMIT $7",
             *key,
@@ -46,3 +53,110 @@ async def account_events(
         if len(rows) < _PAGE:
             return
         version = rows[-1]["account_version"]
+
+
+@dataclass(slots=True)
+class Filter:
+    """Which events are wanted; times are microseconds, `until` is not included. `user` is for the events of an app."""
+
+    type: str | None = None
+    since: int | None = None
+    until: int | None = None
+    reference: str | None = None
+    member: str | None = None
+    user: str | None = None
+
+
+@dataclass(slots=True)
+class LogRow:
+    """One event of the log with the erasable text beside it, if there is any left."""
+
+    id: str
+    type: str
+    time_us: int
+    user: str
+    asset: str
+    version: int
+    partition: int
+    position: int
+    object: str | None
+    reference: str | None
+    member: str | None
+    transaction: str
+    command: str
+    correlation: str
+    actor: str
+    payload: dict[str, Any]
+    text: dict[str, Any]
+
+
+_ROW = (
+    "e.event_id, e.type, e.time, e.user_id, e.asset, e.account_version, e.partition, e.position, e.object, e.reference,"
+    " e.member, e.transaction_id, e.command_id, e.correlation_id, e.actor, e.payload, t.body"
+)
+_WANTED = (
+    " AND ($1::text IS NULL OR e.type = $1) AND ($2::timestamptz IS NULL OR e.time >= $2)"
+    " AND ($3::timestamptz IS NULL OR e.time < $3)"
+)
+
+
+def _moment(time_us: int | None) -> datetime | None:
+    return None if time_us is None else to_datetime(time_us)
+
+
+def _log_row(row: Record) -> LogRow:
+    values = list(row)
+    values[2] = from_datetime(row["time"])
+    values[-2] = orjson.loads(row["payload"])
+    values[-1] = {} if row["body"] is None else orjson.loads(row["body"])
+    return LogRow(*values)
+
+
+async def journal_page(pool: Pool, key: tuple[str, str, str], wanted: Filter, before: int, limit: int) -> list[LogRow]:
+    """Events of an account whose version is less than `before`, the newest first."""
+    rows = await pool.fetch(
+        f"SELECT {_ROW} FROM events e LEFT JOIN texts t USING (event_id)"
+        " WHERE e.app = $6 AND e.user_id = $7 AND e.asset = $8 AND e.account_version > 0 AND e.account_version < $9"
+        f"{_WANTED} AND ($4::text IS NULL OR e.reference = $4) AND ($5::text IS NULL OR e.member = $5)"
+        " ORDER BY e.account_version DESC LIMIT $10",
+        wanted.type,
+        _moment(wanted.since),
+        _moment(wanted.until),
+        wanted.reference,
+        wanted.member,
+        *key,
+        before,
+        limit,
+    )
+    return [_log_row(row) for row in rows]
+
+
+async def journal(pool: Pool, key: tuple[str, str, str], wanted: Filter) -> AsyncIterator[LogRow]:
+    """A whole journal, the newest first, page by page: no connection is held in between."""
+    before = NEWEST
+    while True:
+        rows = await journal_page(pool, key, wanted, before, _PAGE)
+        for row in rows:
+            yield row
+        if len(rows) < _PAGE:
+            return
+        before = rows[-1].version
+
+
+async def app_events(pool: Pool, app: str, wanted: Filter, before: Mapping[int, int], limit: int) -> list[LogRow]:
+    """Events of an app before a position in each of the partitions given, the newest first."""
+    rows = await pool.fetch(
+        f"SELECT {_ROW} FROM unnest($4::smallint[], $5::bigint[]) AS p(number, before) CROSS JOIN LATERAL ("
+        " SELECT * FROM events e WHERE e.partition = p.number AND e.position < p.before AND e.app = $6"
+        f" AND ($7::text IS NULL OR e.user_id = $7){_WANTED} ORDER BY e.position DESC LIMIT $8"
+        ") e LEFT JOIN texts t USING (event_id) ORDER BY e.time DESC, e.partition, e.position DESC LIMIT $8",
+        wanted.type,
+        _moment(wanted.since),
+        _moment(wanted.until),
+        list(before),
+        list(before.values()),
+        app,
+        wanted.user,
+        limit,
+    )
+    return [_log_row(row) for row in rows]

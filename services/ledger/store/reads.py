@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import asyncpg
-import orjson
 
 from libs.service.clock import from_datetime, to_datetime
 from libs.service.db import Connection, Pool
@@ -245,12 +243,6 @@ async def config_at(pool: Pool, app: str, moment: datetime) -> AppConfig | None:
 
 def _config(app: str, row: asyncpg.Record) -> AppConfig:
     return compile_config(app, row["version"], ConfigDocument.model_validate_json(row["document"]))
-
-
-def text_of(body: str | None) -> dict[str, Any]:
-    """Description and metadata from the stored text; nothing once it was erased."""
-    text: dict[str, Any] = {} if body is None else orjson.loads(body)
-    return text
 
 
 @dataclass(slots=True)
