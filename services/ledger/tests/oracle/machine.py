@@ -14,16 +14,7 @@ from unittest import TestCase
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    consumes,
-    initialize,
-    invariant,
-    multiple,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.ledger.tests.oracle.model import ACTIONS, Model, Refused
 from services.ledger.tests.oracle.subject import START, Subject
@@ -32,6 +23,7 @@ USERS = ("ann", "ben")
 SERVICES = (None, "chat")
 users = st.sampled_from(USERS)
 services = st.sampled_from(SERVICES)
+picks = st.integers(0, 19)
 amounts = st.sampled_from([1, 30, 50, 75, 100, 150, 300])
 maybe_amounts = st.none() | amounts
 spans = st.sampled_from([1, 30, 60, 90, 300])
@@ -45,18 +37,23 @@ def text(units: int) -> str:
     return f"{sign}{units // 100}.{units % 100:02d}"
 
 
+def nth(made: list[Named], pick: int) -> Named:
+    """The latest for 0, the one before for 1, and so on, round and round."""
+    return made[-1 - pick % len(made)]
+
+
 class LedgerMachine(RuleBasedStateMachine):
-    """Rules are commands; bundles hold what earlier ones made."""
+    """Rules are commands. A number drawn with a rule picks what it is about among what earlier ones made."""
 
     make: ClassVar[Callable[[], Subject]]
-    grants: Bundle[Named] = Bundle("grants")
-    charges: Bundle[Named] = Bundle("charges")
-    holds: Bundle[Named] = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
         self.subject = type(self).make()
         self.model = Model()
+        self.grants: list[Named] = []
+        self.charges: list[Named] = []
+        self.holds: list[Named] = []
         self.done: list[tuple[str, dict[str, Any], str, str, int, dict[str, Any]]] = []
 
     def teardown(self) -> None:
@@ -68,6 +65,16 @@ class LedgerMachine(RuleBasedStateMachine):
         for user, amount in zip(USERS, amounts, strict=True):
             if amount:
                 self.adjust(user, amount, down=False)
+
+    def a_hold(self, pick: int) -> Named:
+        """Mostly an open hold, if there is one."""
+        open_ones = [named for named in self.holds if named[1] in self.model.accounts[named[0]].holds]
+        return nth(open_ones if open_ones and pick % 5 else self.holds, pick)
+
+    def a_charge(self, pick: int) -> Named:
+        """Mostly a charge of which something is left."""
+        left = [named for named in self.charges if self.model.left(named[1])]
+        return nth(left if left and pick % 5 else self.charges, pick)
 
     def both(
         self, command: str, user: str, fields: dict[str, Any], model: Callable[[dict[str, Any]], None]
@@ -86,7 +93,6 @@ class LedgerMachine(RuleBasedStateMachine):
         return {} if status >= 400 else body
 
     @rule(
-        target=grants,
         user=users,
         amount=amounts,
         source=st.sampled_from(["paid", "promo", "code"]),
@@ -105,7 +111,7 @@ class LedgerMachine(RuleBasedStateMachine):
         start: int | None,
         lasts: int | None,
         scope: list[str],
-    ) -> Any:
+    ) -> None:
         begins = self.model.now + (start or 0)
         ends = inf if lasts is None else self.model.now + lasts
         fields = {"amount": text(amount), "source": source, "priority": priority, "scope": scope}
@@ -121,15 +127,17 @@ class LedgerMachine(RuleBasedStateMachine):
                 user, body.get("id", ""), amount, source=source, priority=priority, start=begins, end=ends, scope=scope
             ),
         )
-        return (user, body["id"]) if body else multiple()
+        if body:
+            self.grants.append((user, body["id"]))
 
     @precondition(lambda self: len(self.done) % 3 == 0)
-    @rule(target=grants, user=users, action=st.sampled_from([*ACTIONS, "unknown"]))
-    def act(self, user: str, action: str) -> Any:
+    @rule(user=users, action=st.sampled_from([*ACTIONS, "unknown"]))
+    def act(self, user: str, action: str) -> None:
         body = self.both(
             "perform_action", user, {"action": action}, lambda body: self.model.act(user, body.get("id", ""), action)
         )
-        return (user, body["id"]) if body else multiple()
+        if body:
+            self.grants.append((user, body["id"]))
 
     @rule(user=users, amount=amounts, down=st.booleans())
     def adjust(self, user: str, amount: int, down: bool) -> None:
@@ -137,8 +145,8 @@ class LedgerMachine(RuleBasedStateMachine):
         fields = {"amount": text(signed), "reason": "correction"}
         self.both("adjust_balance", user, fields, lambda _: self.model.adjust(user, signed))
 
-    @rule(target=charges, user=users, amount=amounts, service=services)
-    def charge(self, user: str, amount: int, service: str | None) -> Any:
+    @rule(user=users, amount=amounts, service=services)
+    def charge(self, user: str, amount: int, service: str | None) -> None:
         fields = {"amount": text(amount), "service": service}
         body = self.both(
             "charge_credits",
@@ -146,32 +154,36 @@ class LedgerMachine(RuleBasedStateMachine):
             fields,
             lambda body: self.model.charge(user, body.get("id", ""), amount, service),
         )
-        return (user, body["id"]) if body else multiple()
+        if body:
+            self.charges.append((user, body["id"]))
 
-    @rule(charge=charges, amount=maybe_amounts)
-    def refund(self, charge: Named, amount: int | None) -> None:
-        user, id_ = charge
+    @precondition(lambda self: self.charges)
+    @rule(pick=picks, amount=maybe_amounts)
+    def refund(self, pick: int, amount: int | None) -> None:
+        user, id_ = self.a_charge(pick)
         fields = {"charge": id_, "amount": None if amount is None else text(amount)}
         self.both("refund_charge", user, fields, lambda _: self.model.refund(user, id_, amount))
 
     @rule(
-        target=holds,
         user=users,
         amount=amounts,
         ttl=st.none() | st.sampled_from([30, 60, 100, 300, 301]),
         service=services,
         partial=st.booleans(),
     )
-    def hold(self, user: str, amount: int, ttl: int | None, service: str | None, partial: bool) -> Any:
-        return self._hold(user, amount, ttl=ttl, service=service, grant=None, partial=partial)
+    def hold(self, user: str, amount: int, ttl: int | None, service: str | None, partial: bool) -> None:
+        self.reserve(user, amount, ttl=ttl, service=service, grant=None, partial=partial)
 
-    @rule(target=holds, amount=amounts, service=services, grant=grants, partial=st.booleans())
-    def hold_on_grant(self, amount: int, service: str | None, grant: Named, partial: bool) -> Any:
-        return self._hold(grant[0], amount, ttl=None, service=service, grant=grant[1], partial=partial)
+    @precondition(lambda self: self.grants)
+    @rule(amount=amounts, service=services, pick=picks, partial=st.booleans())
+    def hold_on_grant(self, amount: int, service: str | None, pick: int, partial: bool) -> None:
+        user, grant = nth(self.grants, pick)
+        self.reserve(user, amount, ttl=None, service=service, grant=grant, partial=partial)
 
-    def _hold(
+    def reserve(
         self, user: str, amount: int, *, ttl: int | None, service: str | None, grant: str | None, partial: bool
-    ) -> Any:
+    ) -> bool:
+        """A hold; whether it was made."""
         fields = {"amount": text(amount), "ttl_s": ttl, "service": service, "grant": grant, "partial": partial}
         body = self.both(
             "create_hold",
@@ -181,10 +193,17 @@ class LedgerMachine(RuleBasedStateMachine):
                 user, body.get("id", ""), amount, ttl=ttl, service=service, grant=grant, partial=partial
             ),
         )
-        return (user, body["id"]) if body else multiple()
+        if body:
+            self.holds.append((user, body["id"]))
+        return bool(body)
 
-    @rule(target=charges, hold=holds, amount=maybe_amounts, final=st.booleans())
-    def capture(self, hold: Named, amount: int | None, final: bool) -> Any:
+    @precondition(lambda self: self.holds)
+    @rule(pick=picks, amount=maybe_amounts, final=st.booleans())
+    def capture(self, pick: int, amount: int | None, final: bool) -> None:
+        self.take(self.a_hold(pick), amount, final=final)
+
+    def take(self, hold: Named, amount: int | None, *, final: bool) -> None:
+        """A capture of this hold."""
         user, id_ = hold
         fields = {"hold": id_, "amount": None if amount is None else text(amount), "final": final}
         body = self.both(
@@ -193,20 +212,25 @@ class LedgerMachine(RuleBasedStateMachine):
             fields,
             lambda body: self.model.capture(user, id_, body.get("charge", ""), amount, final),
         )
-        return (user, body["charge"]) if body else multiple()
+        if body:
+            self.charges.append((user, body["charge"]))
 
-    @rule(hold=holds, ttl=st.sampled_from([10, 100, 300, 1000]))
-    def extend(self, hold: Named, ttl: int) -> None:
-        user, id_ = hold
+    @precondition(lambda self: self.holds)
+    @rule(pick=picks, ttl=st.sampled_from([10, 100, 300, 1000]), then=st.sampled_from([0, 60, 300]))
+    def extend(self, pick: int, ttl: int, then: int) -> None:
+        """Extended, and perhaps put to use."""
+        user, id_ = self.a_hold(pick)
         self.both("extend_hold", user, {"hold": id_, "ttl_s": ttl}, lambda _: self.model.extend(user, id_, ttl))
+        if then:
+            self.advance(then)
 
-    @rule(hold=holds)
-    def release(self, hold: Named) -> None:
-        user, id_ = hold
+    @precondition(lambda self: self.holds)
+    @rule(pick=picks)
+    def release(self, pick: int) -> None:
+        user, id_ = self.a_hold(pick)
         self.both("release_hold", user, {"hold": id_}, lambda _: self.model.release(user, id_))
 
     @rule(
-        target=charges,
         user=users,
         estimate=amounts,
         actual=amounts,
@@ -214,31 +238,29 @@ class LedgerMachine(RuleBasedStateMachine):
         takes=st.sampled_from([0, 0, 30, 60]),
         final=st.booleans(),
     )
-    def call(self, *, user: str, estimate: int, actual: int, service: str | None, takes: int, final: bool) -> Any:
+    def call(self, *, user: str, estimate: int, actual: int, service: str | None, takes: int, final: bool) -> None:
         """What a call of a model does: an estimate is held, time passes, the actual cost is captured."""
-        held = self._hold(user, estimate, ttl=60, service=service, grant=None, partial=True)
-        if not isinstance(held, tuple):
-            return multiple()
+        if not self.reserve(user, estimate, ttl=60, service=service, grant=None, partial=True):
+            return
         if takes:
             self.advance(takes)
-        return self.capture(held, actual, final)
+        self.take(self.holds[-1], actual, final=final)
 
-    @rule(hold=consumes(holds))
-    def forget(self, hold: Named) -> None:
-        """Leave a hold to its limit, so that later rules concern younger ones."""
-
-    @rule(grant=grants, amount=maybe_amounts, policy=st.sampled_from(["debt", "absorb", "block"]))
-    def revoke(self, grant: Named, amount: int | None, policy: str) -> None:
-        user, id_ = grant
+    @precondition(lambda self: self.grants)
+    @rule(pick=picks, amount=maybe_amounts, policy=st.sampled_from(["debt", "absorb", "block"]))
+    def revoke(self, pick: int, amount: int | None, policy: str) -> None:
+        user, id_ = nth(self.grants, pick)
         fields = {"grant": id_, "amount": None if amount is None else text(amount), "policy": policy}
         self.both("revoke_grant", user, fields, lambda _: self.model.revoke(user, id_, amount, policy, None))
 
-    @rule(grant=grants, hold=holds, policy=st.sampled_from(["debt", "absorb"]))
-    def revoke_with_hold(self, grant: Named, hold: Named, policy: str) -> None:
-        user, id_ = grant
-        if hold[0] == user and hold[1] in self.model.account(user).holds:
-            fields = {"grant": id_, "policy": policy, "hold": hold[1]}
-            self.both("revoke_grant", user, fields, lambda _: self.model.revoke(user, id_, None, policy, hold[1]))
+    @precondition(lambda self: self.grants and self.holds)
+    @rule(pick=picks, pick_hold=picks, policy=st.sampled_from(["debt", "absorb"]))
+    def revoke_with_hold(self, pick: int, pick_hold: int, policy: str) -> None:
+        user, id_ = nth(self.grants, pick)
+        owner, hold = self.a_hold(pick_hold)
+        if owner == user and hold in self.model.accounts[user].holds:
+            fields = {"grant": id_, "policy": policy, "hold": hold}
+            self.both("revoke_grant", user, fields, lambda _: self.model.revoke(user, id_, None, policy, hold))
 
     @rule(user=users, to_user=users, amount=amounts)
     def transfer(self, user: str, to_user: str, amount: int) -> None:

@@ -36,6 +36,11 @@ class Model:
         account.pass_time(self.now)
         return account
 
+    def left(self, charge: str) -> int:
+        """What of a charge has not been refunded."""
+        _, parts, refunded = self.charges[charge]
+        return sum(n for _, _, n in parts) - refunded
+
     def _lot(self, account: Account, id_: str, amount: int, **terms: object) -> Lot:
         self.made += 1
         lot = Lot(id_, self.made, amount, free=amount, **{"start": self.now, **terms})  # type: ignore[arg-type]
