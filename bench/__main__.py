@@ -58,10 +58,12 @@ def profile(world: World, seconds: float) -> None:
     for name, users in (("spread", USERS), ("hot", [HOT])):
         ledger.cut_profile()
         tell(f"charges, {name}")
+        before = ledger.counters()
         sample = http.sample_of(http.charge(ledger, users, http.MOST, seconds))
+        told = http.batches(before, ledger.counters())
         written = ledger.cut_profile()
-        print(f"{name}: {sample.per_s:,.0f}/s under the profiler, p99 {sample.p99_ms:.1f} ms; {written}")
-        print("\n".join(written.read_text().splitlines()[:40]))
+        print(f"{name}: {sample.per_s:,.0f}/s under the profiler, p99 {sample.p99_ms:.1f} ms; {told}; {written}")
+        print("\n".join(written.read_text().splitlines()[:64]))
 
 
 def http_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:

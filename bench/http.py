@@ -57,6 +57,18 @@ def sides(ledger: Ledger, seconds: float, clients: tuple[int, ...] = CLIENTS) ->
     ]
 
 
+def batches(before: dict[str, float], after: dict[str, float]) -> str:
+    """What the writer did between two looks at its metrics."""
+
+    def mean(name: str) -> float:
+        count = after[f"{name}_count"] - before[f"{name}_count"]
+        return (after[f"{name}_sum"] - before[f"{name}_sum"]) / max(count, 1.0)
+
+    commands, append_ms = mean("ledger_batch_commands"), 1000 * mean("ledger_append_duration_seconds")
+    busy_s = after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]
+    return f"{commands:.0f} commands a batch, {append_ms:.1f} ms an append, {busy_s:.1f} s of its own processor time"
+
+
 def headroom(ledger: Ledger, seconds: float) -> Sample:
     """The generator against a server that only repeats one of the ledger's answers."""
     answer = charge(ledger, USERS, 1, 0.1).sample.encode("latin-1")

@@ -1,9 +1,9 @@
 """A sampling profiler: `python -m bench.profiler OUT -m MODULE [ARGUMENTS]` runs a module and writes where it was.
 
-Every millisecond of processor time the kernel sends SIGPROF; the handler notes the stack of the main thread. On
-SIGUSR1 the samples so far are written and forgotten, so that one phase of a long run can be looked at alone. Written
-are, with a number that counts the writings, `OUT-1.txt` (functions by own and by whole time, lines by own time) and
-`OUT-1.folded` (stacks for a flame graph).
+For every few milliseconds of processor time (as often as the kernel's clock allows) SIGPROF comes; its handler notes
+the stack of the main thread. On SIGUSR1 the samples so far are written and forgotten, so that one phase of a long run
+can be looked at alone. Written are, with a number that counts the writings, `OUT-1.txt` (files, functions and lines by
+own time, functions with what they call) and `OUT-1.folded` (stacks for a flame graph).
 
 Time inside a C function is counted to the next Python code that runs, which is its caller or a call that follows.
 """
@@ -37,7 +37,7 @@ class Sampler:
         signal.signal(signal.SIGUSR1, self._flush)
         for number in (signal.SIGPROF, signal.SIGUSR1):
             signal.siginterrupt(number, False)
-        signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
+        self._go_on()
 
     def stop(self) -> None:
         """End, and write what has not been written yet."""
@@ -53,25 +53,38 @@ class Sampler:
         self._stacks[tuple(stack)] += 1
 
     def _flush(self, _number: int, _frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         self._write()
-        self._stacks.clear()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
 
     def _write(self) -> None:
-        total = sum(self._stacks.values())
+        stacks, self._stacks = self._stacks, Counter()
+        total = sum(stacks.values())
         own: Counter[str] = Counter()
         whole: Counter[str] = Counter()
+        files: Counter[str] = Counter()
         lines: Counter[str] = Counter()
         folded: Counter[str] = Counter()
-        for stack, count in self._stacks.items():
+        for stack, count in stacks.items():
             if not stack:
                 continue
             names = [_name(code) for code, _ in stack]
             own[names[0]] += count
+            files[_short(stack[0][0].co_filename)] += count
             lines[f"{_short(stack[0][0].co_filename)}:{stack[0][1]} {stack[0][0].co_qualname}"] += count
             whole.update(dict.fromkeys(names, count))
             folded[";".join(reversed(names))] += count
-        text = [f"{total} samples of {INTERVAL_S * 1000:g} ms of processor time", ""]
-        for title, counter in (("own time", own), ("with what it calls", whole), ("lines, own time", lines)):
+        text = [f"{total} samples", ""]
+        tables = {
+            "files, own time": files,
+            "functions, own time": own,
+            "functions with what they call": whole,
+            "lines, own time": lines,
+        }
+        for title, counter in tables.items():
             text.append(f"-- {title}")
             text += [f"{count / max(total, 1):7.1%}  {name}" for name, count in counter.most_common(SHOWN)]
             text.append("")

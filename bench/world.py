@@ -218,6 +218,11 @@ class Ledger:
         headers = {"Authorization": f"Bearer {self._world.token(role)}"}
         return httpx.request(method, self.url + path, headers=headers, timeout=30.0, **options)
 
+    def counters(self) -> dict[str, float]:
+        """Its metrics without labels."""
+        lines = (line.split() for line in httpx.get(f"{self.url}/metrics", timeout=10.0).text.splitlines())
+        return {name: float(value) for name, value in (line for line in lines if len(line) == 2) if "{" not in name}
+
     def load(
         self,
         path: str,
