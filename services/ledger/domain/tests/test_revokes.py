@@ -69,6 +69,13 @@ def test_a_part_is_taken_from_the_free_credits_first() -> None:
     story.given(ReleaseHold(hold="hold#1")).shows(settled=15, available=15)
 
 
+def test_what_a_revoke_waits_for_already_is_not_claimed_twice() -> None:
+    story = Story().given(Grant(amount=60), Charge(amount=30), CreateHold(amount=30, role="service"))
+    story.given(Revoke(grant="grant#1", amount=10, policy="debt")).shows(settled=30, owed=0)
+    story.when(Revoke(grant="grant#1", amount=40, policy="debt")).answered(taken="0", pending="20", debt="20")
+    story.given(ReleaseHold(hold="hold#1")).shows(settled=0, owed=20)
+
+
 def test_a_second_revoke_finds_only_what_the_first_left() -> None:
     story = third_each().given(Revoke(grant="grant#1", policy="debt"))
     story.when(Revoke(grant="grant#1", policy="debt")).refused("grant_spent").shows(owed=30)

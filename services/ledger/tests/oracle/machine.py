@@ -59,9 +59,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.subject.close()
 
-    @initialize(amounts=st.tuples(st.sampled_from([0, 250, 1000]), st.sampled_from([0, 1000])))
-    def start(self, amounts: tuple[int, int]) -> None:
+    @initialize(
+        amounts=st.tuples(st.sampled_from([0, 250, 1000]), st.sampled_from([0, 1000])),
+        overdraft=st.sampled_from([0, 50]),
+    )
+    def start(self, amounts: tuple[int, int], overdraft: int) -> None:
         """Most trials begin with credits, so that they do not end with refusals only."""
+        if overdraft:
+            self.change(USERS[0], overdraft)
         for user, amount in zip(USERS, amounts, strict=True):
             if amount:
                 self.adjust(user, amount, down=False)
@@ -236,15 +241,39 @@ class LedgerMachine(RuleBasedStateMachine):
         actual=amounts,
         service=services,
         takes=st.sampled_from([0, 0, 30, 60]),
-        final=st.booleans(),
+        parts=st.integers(1, 3),
     )
-    def call(self, *, user: str, estimate: int, actual: int, service: str | None, takes: int, final: bool) -> None:
-        """What a call of a model does: an estimate is held, time passes, the actual cost is captured."""
+    def call(self, *, user: str, estimate: int, actual: int, service: str | None, takes: int, parts: int) -> None:
+        """What a call of a model does: an estimate is held, time passes, the actual cost is captured, in parts."""
         if not self.reserve(user, estimate, ttl=60, service=service, grant=None, partial=True):
             return
         if takes:
             self.advance(takes)
-        self.take(self.holds[-1], actual, final=final)
+        hold = self.holds[-1]
+        for part in range(parts):
+            self.take(hold, actual, final=part == parts - 1)
+
+    @rule(
+        user=users,
+        amount=amounts,
+        service=services,
+        revoked=st.sampled_from([None, None, 30, 300]),
+        later=st.sampled_from([0, 60, 400]),
+        back=maybe_amounts,
+    )
+    def regret(
+        self, *, user: str, amount: int, service: str | None, revoked: int | None, later: int, back: int | None
+    ) -> None:
+        """A charge that is given back, after its grant may have been revoked or have expired."""
+        before = len(self.charges)
+        self.charge(user, amount, service)
+        if len(self.charges) == before:
+            return
+        if revoked and self.grants:
+            self.revoke(0, revoked, "absorb")
+        if later:
+            self.advance(later)
+        self.refund(0, back)
 
     @precondition(lambda self: self.grants)
     @rule(pick=picks, amount=maybe_amounts, policy=st.sampled_from(["debt", "absorb", "block"]))
