@@ -26,8 +26,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
 }
 """Which service owns which keys."""
 
-SHARED_KEYS = ("app", "zone", "switches", "test_mode")
-"""Keys that every service receives."""
+SHARED_KEYS = ("zone", "switches", "test_mode")
+"""Keys that every service receives. Which app they are for is said by the token, never by a body."""
 
 SERVICES = ("ledger",)
 """The owners that this release has; keys of others are named and passed over."""
@@ -54,7 +54,7 @@ def read_app_file(path: Path) -> AppFile:
     if not isinstance(app, str) or not APP_PATTERN.fullmatch(app):
         raise AppFileError(f"{path}: `app` must be the app's name in small letters, digits, - and _")
     owner_of = {key: service for service, keys in OWNERS.items() for key in keys}
-    known = [*SHARED_KEYS, *owner_of]
+    known = ["app", *SHARED_KEYS, *owner_of]
     for key in document:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)

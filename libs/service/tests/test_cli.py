@@ -146,7 +146,7 @@ def test_plan_shows_and_apply_does_it_once(run: Run, home: Path, server: ConfigS
     assert applied.returncode == 0, applied.stderr
     assert "coins: ledger is now at version 1" in applied.stdout
     stored = server.configs["coins"]
-    assert set(stored) == {"app", "zone", "test_mode", "assets", "thresholds"}
+    assert set(stored) == {"zone", "test_mode", "assets", "thresholds"}
     assert stored["test_mode"] == {"clock_start": "2026-01-01T00:00:00Z"}
 
     again = run("app", "apply", "coins.yaml", **address)
