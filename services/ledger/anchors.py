@@ -15,7 +15,7 @@ import asyncio
 import base64
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from libs.service.db import Pool
 from libs.service.keys import ALGORITHM
 from services.ledger.domain.codec import format_time
 from services.ledger.store.heads import Head
-from services.ledger.store.log_reads import read_heads, read_stream
+from services.ledger.store.log_reads import LogStream, read_heads, read_streams
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +39,23 @@ _JWS = jwt.PyJWS(algorithms=[ALGORITHM])
 
 @dataclass(slots=True)
 class AnchorBook:
-    """What the anchors of one stream say: hashes by partition and position. `faults` are anchors not to be trusted.
+    """What anchors say of the present log: hashes by partition and position. `faults` are anchors not to be trusted.
 
-    `unreadable` counts lines that are no anchors, as a crash may leave one; `others` those of other streams.
+    `unreadable` counts lines that are no anchors, as a crash may leave one.
     """
 
     hashes: dict[int, dict[int, bytes]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     anchors: int = 0
-    others: int = 0
     unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorPlace:
+    """Where anchors lie, and the public keys that they may be signed with, by key id."""
+
+    directory: Path
+    keys: Mapping[str, Ed25519PublicKey]
 
 
 def sign_anchor(stream: str, time_us: int, heads: Mapping[int, Head], key: Path) -> bytes:
@@ -93,52 +100,67 @@ def _last_byte(path: Path) -> bytes:
         return file.read(1)
 
 
-def read_anchors(directory: Path, stream: str, keys: Mapping[str, Ed25519PublicKey]) -> AnchorBook:
-    """All anchors of a directory, checked against the public `keys`; those of other streams are only counted."""
+def read_anchors(place: AnchorPlace, streams: Sequence[LogStream]) -> AnchorBook:
+    """All anchors, as far as they concern the present log: those of an earlier incarnation up to where it forked."""
     book = AnchorBook()
-    for path in sorted(directory.glob("*.jsonl")):
+    shared = {one.stream: one.shared_up_to for one in streams}
+    for path in sorted(place.directory.glob("*.jsonl")):
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    _read_line(book, f"{path.name}, line {number}", line, stream, keys)
+                    _read_line(book, f"{path.name}, line {number}", line, shared, place.keys)
     return book
 
 
-def _read_line(book: AnchorBook, where: str, line: bytes, stream: str, keys: Mapping[str, Ed25519PublicKey]) -> None:
+def _read_line(
+    book: AnchorBook,
+    where: str,
+    line: bytes,
+    shared: Mapping[str, Mapping[int, int] | None],
+    keys: Mapping[str, Ed25519PublicKey],
+) -> None:
     try:
         anchor = orjson.loads(line)
         header, signature = anchor.pop("signature").split("..")
         heads = [(int(p), int(position), bytes.fromhex(digest)) for p, position, digest in anchor["heads"]]
-        its_stream = anchor["stream"]
+        stream = anchor["stream"]
     except (ValueError, KeyError, TypeError, AttributeError):
         book.unreadable += 1
         return
+    fault = _signature_fault(header, anchor, signature, keys)
+    if fault is None and stream not in shared:
+        fault = f"it is of incarnation {stream}, which the database does not know"
+    if fault is not None:
+        book.faults.append(f"{where}: {fault}")
+        return
+    book.anchors += 1
+    limits = shared[stream]
+    for partition, position, digest in heads:
+        if limits is not None and position > limits.get(partition, 0):
+            continue
+        known = book.hashes.setdefault(partition, {}).setdefault(position, digest)
+        if known != digest:
+            book.faults.append(f"{where}: partition {partition}, position {position} was anchored before, otherwise")
+
+
+def _signature_fault(header: str, anchor: object, signature: str, keys: Mapping[str, Ed25519PublicKey]) -> str | None:
     payload = base64.urlsafe_b64encode(orjson.dumps(anchor)).rstrip(b"=").decode()
     token = f"{header}.{payload}.{signature}"
     try:
         key = keys[_JWS.get_unverified_header(token)["kid"]]
         _JWS.decode(token, key, algorithms=[ALGORITHM])
     except KeyError:
-        book.faults.append(f"{where}: the anchor is signed by a key that is not known")
-        return
+        return "it is signed by a key that is not known"
     except jwt.InvalidTokenError:
-        book.faults.append(f"{where}: the anchor's signature is wrong")
-        return
-    if its_stream != stream:
-        book.others += 1
-        return
-    book.anchors += 1
-    for partition, position, digest in heads:
-        known = book.hashes.setdefault(partition, {}).setdefault(position, digest)
-        if known != digest:
-            book.faults.append(f"{where}: partition {partition}, position {position} was anchored before, otherwise")
+        return "its signature is wrong"
+    return None
 
 
 async def anchor_once(
     pool: Pool, directory: Path, key: Path, last: Mapping[int, Head] | None = None
 ) -> dict[int, Head] | None:
     """Write an anchor and answer the heads in it; None, and nothing is written, when they are `last`'s still."""
-    _, stream = await read_stream(pool)
+    stream = (await read_streams(pool))[-1].stream
     heads = await read_heads(pool)
     if last is not None and all(last[p].hash == head.hash for p, head in heads.items()):
         return None

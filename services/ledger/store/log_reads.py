@@ -12,10 +12,12 @@ from asyncpg import Record
 
 from libs.service.db import Connection, Pool, connect
 from services.ledger.store.heads import Head
+from services.ledger.store.log_source import EVENTS_TOPIC
 from services.ledger.store.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, LOT_COLUMNS
 
 PAGE = 2000
 """Events read at once."""
+WAIT_S = 3.0
 EVENT_COLUMNS = (
     "partition, position, epoch, app, user_id, asset, account_version, type, schema_version, event_id, transaction_id,"
     " command_id, correlation_id, causation_id, actor, idempotency_key, time, payload, hash, object, reference, member"
@@ -63,6 +65,14 @@ class LogEvent:
 
 
 @dataclass(slots=True)
+class LogStream:
+    """An incarnation of the log, and up to which position of each partition it is the present one (None: all)."""
+
+    stream: str
+    shared_up_to: dict[int, int] | None
+
+
+@dataclass(slots=True)
 class TextRow:
     """An erasable text and the salt of its digest."""
 
@@ -79,7 +89,7 @@ async def snapshot(dsn: str, snapshot_id: str | None = None, *, read_only: bool 
     The projections are locked against being replaced meanwhile, never against being written. The transaction commits
     when the block ends well, so that one that is not `read_only` keeps what it wrote.
     """
-    connection = await connect(dsn, application_name="ledger-truth", statement_timeout_ms=0)
+    connection = await connect(dsn, application_name="ledger-truth", statement_timeout_ms=0, wait_s=WAIT_S)
     try:
         await connection.execute("SET idle_in_transaction_session_timeout = 0")
         async with connection.transaction(isolation="repeatable_read", readonly=read_only):
@@ -103,14 +113,28 @@ async def read_heads(connection: Connection | Pool) -> dict[int, Head]:
     return {row["partition"]: Head(row["partition"], row["position"], row["hash"], row["epoch"], 0) for row in rows}
 
 
-async def read_stream(connection: Connection | Pool) -> tuple[int, str]:
-    """(number of partitions, incarnation of the log); LookupError before `migrate`."""
-    row = await connection.fetchrow(
-        "SELECT partitions, (SELECT stream FROM outbox_streams ORDER BY number DESC LIMIT 1) AS stream FROM deployment"
-    )
-    if row is None:
+async def read_partitions(connection: Connection | Pool) -> int:
+    """The number of partitions; LookupError before `migrate`."""
+    partitions: int | None = await connection.fetchval("SELECT partitions FROM deployment")
+    if partitions is None:
         raise LookupError("the ledger's database is not initialised")
-    return row["partitions"], row["stream"]
+    return partitions
+
+
+async def read_streams(connection: Connection | Pool) -> list[LogStream]:
+    """All incarnations of the log, the present one last."""
+    rows = await connection.fetch("SELECT number, stream FROM outbox_streams ORDER BY number")
+    forks = await connection.fetch(
+        "SELECT number, partition, forked_at FROM outbox_forks WHERE topic = $1", EVENTS_TOPIC
+    )
+    streams = []
+    for row in rows:
+        later = [fork for fork in forks if fork["number"] > row["number"]]
+        shared: dict[int, int] = {}
+        for fork in later:
+            shared[fork["partition"]] = min(shared.get(fork["partition"], fork["forked_at"]), fork["forked_at"])
+        streams.append(LogStream(row["stream"], None if row is rows[-1] else shared))
+    return streams
 
 
 async def read_log(

@@ -72,6 +72,14 @@ async def prepare(database: Database, partitions: int = PARTITIONS) -> None:
     await setup.prepare(database.owner_dsn, database.runtime, partitions, [SHARD])
 
 
+class WallClock(ManualClock):
+    """Its time of day stands still until it is moved; leases go by the machine's own monotonic clock."""
+
+    def monotonic(self) -> float:
+        """Seconds of the system's monotonic clock."""
+        return monotonic()
+
+
 @dataclass(slots=True)
 class Done:
     """What came of a command: status and body as its caller sees them."""
@@ -92,7 +100,7 @@ class Ledger:
 
     dsn: str
     pool: Pool
-    clock: ManualClock
+    clock: WallClock
     leader: Leader
     app_times: dict[str, int]
     """Clocks of apps in test mode, microseconds."""
@@ -109,12 +117,15 @@ class Ledger:
     async def configure(self, app: str = APP, **document: Any) -> Done:
         """Apply a configuration; `DOCUMENT` with these keys over it."""
         parsed = ConfigDocument.model_validate({**DOCUMENT, **document})
-        return await self.do("config", APP_ACCOUNT, app=app, document=parsed)
+        done = await self.do("config", APP_ACCOUNT, app=app, document=parsed)
+        assert done.status == 200, done
+        return done
 
     def request(
         self,
         name: str,
         user: str = "",
+        /,
         *,
         app: str = APP,
         asset: str | None = None,
@@ -176,7 +187,7 @@ class Ledger:
                 await asyncio.sleep(0.01)
                 request.answer = asyncio.get_running_loop().create_future()
 
-    async def do(self, name: str, user: str = "", **fields: Any) -> Done:
+    async def do(self, name: str, user: str = "", /, **fields: Any) -> Done:
         """Do one command: `await ledger.do("grant", "ann", amount=100)`; see `request` for the rest."""
         answer = await self.send(self.request(name, user, **fields))
         return Done(answer.status, orjson.loads(answer.body), answer.replayed)
@@ -224,10 +235,10 @@ async def _read_configs(pool: Pool) -> dict[str, AppConfig]:
 
 @asynccontextmanager
 async def ledger_on(
-    database: Database, *, partitions: int = PARTITIONS, clock: ManualClock | None = None, limits: Limits | None = None
+    database: Database, *, partitions: int = PARTITIONS, clock: WallClock | None = None, limits: Limits | None = None
 ) -> AsyncIterator[Ledger]:
     """A ledger on a prepared database, as its runtime role, until the block ends. It can be started again on it."""
-    clock = clock or ManualClock()
+    clock = clock or WallClock()
     pool = await create_pool(database.runtime_dsn, application_name="ledger")
     app_times: dict[str, int] = {}
 

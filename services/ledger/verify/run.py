@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from libs.service.db import Connection
-from services.ledger.anchors import AnchorBook
+from services.ledger.anchors import AnchorBook, AnchorPlace, read_anchors
 from services.ledger.store import log_reads
 from services.ledger.store.heads import Head
 from services.ledger.verify.checks import VIOLATIONS_MAX, Findings, PartitionCheck, Violation
 from services.ledger.verify.tables import TableCheck
-from services.ledger.verify.workers import Report, each_partition
+from services.ledger.verify.workers import Meter, NoMeter, Report, each_partition
+
+_LAST = 1 << 63
 
 
 @dataclass(slots=True)
@@ -70,17 +72,17 @@ async def verify(
     *,
     partition: int | None = None,
     jobs: int = 1,
-    anchors: AnchorBook | None = None,
-    report: Report = lambda _events: None,
+    anchors: AnchorPlace | None = None,
+    meter: Meter | None = None,
 ) -> Verification:
     """Prove the books of the ledger at `dsn`, or of one `partition`, as of one moment; it may go on writing.
 
     What concerns several partitions (credits in flight, stray texts) is checked only with all of them. Raises
-    ValueError for a partition that does not exist.
+    ValueError for a partition that does not exist, LookupError for a database that is no ledger's.
     """
     outcome = Verification()
     async with log_reads.snapshot(dsn) as connection:
-        partitions, _ = await log_reads.read_stream(connection)
+        partitions = await log_reads.read_partitions(connection)
         heads = await log_reads.read_heads(connection)
         chosen = heads if partition is None else {n: head for n, head in heads.items() if n == partition}
         if not chosen:
@@ -88,13 +90,17 @@ async def verify(
         whole = Findings(None)
         if sorted(heads) != list(range(partitions)):
             whole.add("I3", f"there are heads of {len(heads)} partitions, not of {partitions}")
-        known = anchors or AnchorBook()
+        known = AnchorBook()
+        if anchors is not None:
+            known = read_anchors(anchors, await log_reads.read_streams(connection))
         for fault in known.faults:
             whole.add("I4", f"anchors: {fault}")
         outcome.anchors = known.anchors
+        meter = meter or NoMeter()
+        meter.expect(sum(head.position for head in chosen.values()))
         shared = await log_reads.export_snapshot(connection)
         tasks = [_Task(dsn, shared, head, partitions, known.hashes.get(n, {})) for n, head in chosen.items()]
-        results = await each_partition(_check_partition, tasks, jobs, report)
+        results = await each_partition(_check_partition, tasks, jobs, meter.advance)
         for result in results:
             outcome.events += result.events
             outcome.texts += result.texts
@@ -104,8 +110,16 @@ async def verify(
             await _check_strays(connection, outcome.texts, whole)
         outcome.partitions = len(tasks)
     outcome.add(whole.kept, whole.count)
-    _take_notes(outcome, known)
+    outcome.violations.sort(key=_place)
+    if known.unreadable:
+        outcome.notes.append(f"{known.unreadable} unreadable lines among the anchors were passed over")
     return outcome
+
+
+def _place(violation: Violation) -> tuple[int, int]:
+    """Order of the log; what is not in it comes last."""
+    partition, position = violation.partition, violation.position
+    return (_LAST if partition is None else partition, _LAST if position is None else position)
 
 
 async def _check_partition(task: _Task, report: Report) -> _Checked:
@@ -156,10 +170,3 @@ async def _check_strays(connection: Connection, matched: int, whole: Findings) -
         whole.add("I5", f"texts: {event_id}: there is no such event")
     if total != matched and not strays:
         whole.add("I5", f"texts: {total - matched} texts belong to events that have none")
-
-
-def _take_notes(outcome: Verification, known: AnchorBook) -> None:
-    if known.unreadable:
-        outcome.notes.append(f"{known.unreadable} unreadable lines among the anchors were passed over")
-    if known.others:
-        outcome.notes.append(f"{known.others} anchors of earlier incarnations of the log were not compared")

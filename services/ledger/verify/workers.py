@@ -8,13 +8,33 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 Report = Callable[[int], None]
 """Told how many more events are done. Raises when the work is no longer wanted."""
 _POLL_S = 0.1
+
+
+class Meter(Protocol):
+    """Whoever shows how far the work is; a progress bar, for one."""
+
+    def expect(self, total: int) -> None:
+        """So much there is to do."""
+
+    def advance(self, steps: int = 1) -> None:
+        """So much more is done."""
+
+
+class NoMeter:
+    """Shows nothing."""
+
+    def expect(self, total: int) -> None:
+        """Nobody looks."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Nobody looks."""
 
 
 def jobs_default() -> int:

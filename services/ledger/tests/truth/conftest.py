@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.ledger.tests.support import Ledger, ledger_on, prepare
+from services.ledger.tests.truth.scenario import DOCUMENT
 from tests.plugins.postgres import Database, DatabaseFrom
 
 
@@ -20,5 +21,5 @@ async def books(database_from: DatabaseFrom) -> Database:
 async def ledger(books: Database) -> AsyncIterator[Ledger]:
     """A ledger on `books` with the app `coins`."""
     async with ledger_on(books) as running:
-        await running.configure()
+        await running.configure(**DOCUMENT)
         yield running

@@ -1,0 +1,98 @@
+"""How the commands reach the ledger's database: by `TALLYSTICK_LEDGER_DSN`, or as `make run` keeps it on this machine.
+
+The embedded server listens on the base port + 32 and keeps `<data>/postgres/passwords.json`, an object of role to
+password; the ledger's database is `ledger`, its roles are `ledger` and `ledger_owner`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import asyncpg
+import orjson
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from libs.service.cli_support import EXIT_UNREACHABLE, EXIT_USAGE, CliError, CliSettings, cli_settings
+from libs.service.keys import read_jwks
+from libs.service.settings import PORTS, ServiceSettings, load_settings
+from services.ledger.anchors import AnchorPlace
+
+T = TypeVar("T")
+
+
+class DatabaseSettings(ServiceSettings):
+    """Where the ledger's database and its anchors are, when it is not the one of this machine."""
+
+    model_config = SettingsConfigDict(env_prefix="TALLYSTICK_LEDGER_")
+
+    dsn: SecretStr | None = Field(None, description="The database, as the runtime role.")
+    owner_dsn: SecretStr | None = Field(None, description="The database, as its owner: for `rebuild` and `migrate`.")
+    anchors: Path | None = Field(None, description="Directory of the anchors. Default: `<TALLYSTICK_DATA>/anchors`.")
+
+
+class Access:
+    """What a command of the ledger's needs to know about where it runs."""
+
+    def __init__(self) -> None:
+        self.settings: CliSettings = cli_settings()
+        self._database = load_settings(DatabaseSettings)
+
+    @property
+    def dsn(self) -> str:
+        """The database as the runtime role."""
+        return self._dsn(self._database.dsn, "ledger", "TALLYSTICK_LEDGER_DSN")
+
+    @property
+    def owner_dsn(self) -> str:
+        """The database as its owner."""
+        return self._dsn(self._database.owner_dsn, "ledger_owner", "TALLYSTICK_LEDGER_OWNER_DSN")
+
+    @property
+    def anchors(self) -> Path:
+        """The directory of the anchors."""
+        return self._database.anchors or self.settings.data / "anchors"
+
+    @property
+    def anchor_place(self) -> AnchorPlace:
+        """The anchors with the keys to check them."""
+        file = self.settings.jwks_file
+        try:
+            return AnchorPlace(self.anchors, read_jwks(file))
+        except FileNotFoundError:
+            return AnchorPlace(self.anchors, {})
+        except ValueError as error:
+            raise CliError(str(error), EXIT_USAGE) from None
+
+    def _dsn(self, configured: SecretStr | None, role: str, variable: str) -> str:
+        if configured is not None:
+            return configured.get_secret_value()
+        file = self.settings.data / "postgres" / "passwords.json"
+        try:
+            password = orjson.loads(file.read_bytes())[role]
+        except (OSError, ValueError, KeyError):
+            raise CliError(
+                f"no ledger is found: set {variable}, or start one on this machine with `make run` "
+                f"({file} does not name {role})",
+                EXIT_UNREACHABLE,
+            ) from None
+        port = self.settings.port_base + PORTS["postgres"]
+        return f"postgresql://{role}:{quote(password, safe='')}@127.0.0.1:{port}/ledger"
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work; a database that cannot be reached ends it with 3, and Ctrl-C quietly."""
+    try:
+        return asyncio.run(work)
+    except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
+        raise CliError(f"the database does not answer: {error or type(error).__name__}", EXIT_UNREACHABLE) from None
+    except LookupError as error:
+        raise CliError(str(error), EXIT_UNREACHABLE) from None
+    except asyncpg.PostgresError as error:
+        raise CliError(f"the database refused: {error}", EXIT_UNREACHABLE) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

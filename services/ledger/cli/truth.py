@@ -1,0 +1,82 @@
+"""`tallystick ledger verify|rebuild|anchor`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError, Progress, signing_key
+from libs.service.db import create_pool
+from services.ledger.anchors import anchor_once
+from services.ledger.cli.access import Access, run
+from services.ledger.verify.run import Verification
+from services.ledger.verify.run import verify as prove
+from services.ledger.verify.workers import jobs_default
+
+SHOWN_MAX = 20
+Jobs = Annotated[int | None, typer.Option(help="Processes to use. Default: 2, or the number of processors.", min=1)]
+
+
+def verify(
+    partition: Annotated[int | None, typer.Option(help="Only this partition.", min=0)] = None, jobs: Jobs = None
+) -> None:
+    """Prove the books as of now; the ledger may go on running. Ends with 1 if anything is wrong.
+
+    Checked are the log (gaps, hash chain, anchors, epochs, times, payloads, columns), the double entry and the
+    balances of every event, texts, and every row of every table against the fold of the log.
+    """
+    access = Access()
+    began = time.monotonic()
+    try:
+        with Progress("verifying") as bar:
+            outcome = run(
+                prove(
+                    access.dsn,
+                    partition=partition,
+                    jobs=jobs or jobs_default(),
+                    anchors=access.anchor_place,
+                    meter=bar,
+                )
+            )
+    except ValueError as error:
+        raise CliError(str(error), EXIT_USAGE) from None
+    _show(outcome, time.monotonic() - began)
+    if not outcome.ok:
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _show(outcome: Verification, seconds: float) -> None:
+    looked_at = (
+        f"{outcome.events:,} events in {outcome.partitions} partitions, {outcome.texts:,} texts, "
+        f"{outcome.anchors:,} anchors, {seconds:.1f} s"
+    )
+    for note in outcome.notes:
+        print(f"note: {note}")
+    if outcome.ok:
+        print(f"The books are proven: {looked_at}.")
+        return
+    for violation in outcome.violations[:SHOWN_MAX]:
+        print(violation)
+    if outcome.violation_count > SHOWN_MAX:
+        print(f"… and {outcome.violation_count - SHOWN_MAX} more")
+    first = next((v for v in outcome.violations if v.position is not None), None)
+    where = "" if first is None else f" The first bad position is {first.position} of partition {first.partition}."
+    print(f"The books are wrong: {outcome.violation_count} violations; {looked_at}.{where}")
+
+
+def anchor() -> None:
+    """Sign the log's heads and write them to the anchors, outside the database."""
+    access = Access()
+
+    async def write() -> int:
+        pool = await create_pool(access.dsn, application_name="ledger-anchor", wait_s=3.0)
+        try:
+            heads = await anchor_once(pool, access.anchors, signing_key(access.settings))
+        finally:
+            await pool.close()
+        return sum(head.position for head in (heads or {}).values())
+
+    events = run(write())
+    print(f"anchored {events:,} events in {access.anchors}")
