@@ -64,6 +64,14 @@ class Core:
         writer = self.writer_of(self.partition_of(request))
         if writer is None:
             raise NotLeader("Another process writes this account.")
+        return await self.decide_by(writer, request)
+
+    async def decide_by(self, writer: Writer, request: Request) -> Answer:
+        """The answer of the writer that owns the account, once it has heard of the app and the asset."""
+        config = self.configs.get(request.app)
+        if config is None or (request.asset is not None and request.asset not in config.scales):
+            # Another shard may have applied a configuration just now; what it made is not to be refused here.
+            await self.configs.refresh()
         return await writer.submit(request)
 
     async def config(self, app: str) -> AppConfig:

@@ -235,12 +235,10 @@ async def take(request: Request, kind: Kind, scopes: tuple[str, ...], word: str 
     writer = core.writer_of(partition)
     if writer is None:
         return await core.peers.pass_on(request, partition, raw)
-    if core.configs.get(command.app) is None:
-        await core.configs.refresh()
     if kind.name == "account.erase" and command.asset is None:
         # The texts are the user's, whatever the asset: any account that there is can carry the event.
         command.asset = next(iter(await assets_of(core.reads, command.app, target)), None)
-    return answer_response(await writer.submit(command))
+    return answer_response(await core.decide_by(writer, command))
 
 
 for _route in ROUTES:

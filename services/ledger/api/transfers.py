@@ -60,9 +60,7 @@ async def post_transfer(request: Request) -> Response:
     writer = core.writer_of(partition)
     if writer is None:
         return await core.peers.pass_on(request, partition, raw)
-    if core.configs.get(command.app) is None:
-        await core.configs.refresh()
-    answer = await writer.submit(command)
+    answer = await core.decide_by(writer, command)
     if answer.status != 202:
         return answer_response(answer)
     return await _outcome(request, answer, core.settings.transfer_wait_s)

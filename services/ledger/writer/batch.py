@@ -33,6 +33,8 @@ from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origi
 _NO_RECORDS = Records()
 REPEATABLE = frozenset({402, 404, 409})
 """Refusals that are outcomes: stored under the key and repeated."""
+STAGES = ("pending", "refused", "completed", "returned")
+"""What a transfer goes through; none of them is ever left for one before it."""
 
 
 @dataclass(slots=True)
@@ -433,8 +435,10 @@ class Batch:
             raise conflict("transfer_settled", "This step of the transfer has been taken.")
 
     def _transfer(self, transfer_id: str) -> StoredTransfer | None:
-        known = newest(self._layers.transfers, transfer_id)
-        return known or self._situation.loaded.transfers.get(transfer_id)
+        """How far a transfer has come: the other shard's step is in the table only, our own may be in memory only."""
+        known = (newest(self._layers.transfers, transfer_id), self._situation.loaded.transfers.get(transfer_id))
+        stages = [stored for stored in known if stored is not None]
+        return max(stages, key=lambda stored: STAGES.index(stored.status), default=None)
 
     def _settled(self, transfer_id: str, status: str) -> None:
         stored = self._transfer(transfer_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -155,9 +155,27 @@ async def served(database: Database, data: Path, **values: Any) -> AsyncIterator
         await task
 
 
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that is to become so within `DEADLINE_S` seconds."""
+    deadline = monotonic() + DEADLINE_S
+    while not await true():
+        assert monotonic() < deadline, "it did not become so"
+        await asyncio.sleep(0.02)
+
+
 async def until_ready(http: httpx.AsyncClient) -> None:
     """Wait until every command can be decided."""
-    deadline = monotonic() + DEADLINE_S
-    while (await http.get("/readyz")).status_code != 200:
-        assert monotonic() < deadline, (await http.get("/readyz")).text
-        await asyncio.sleep(0.02)
+
+    async def ready() -> bool:
+        return (await http.get("/readyz")).status_code == 200
+
+    await until(ready)
+
+
+async def until_leading(api: Api) -> None:
+    """Wait until this process writes its shard."""
+
+    async def leading() -> bool:
+        return api.app.state.core.leader.writer is not None
+
+    await until(leading)
