@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench import http
+from bench import http, kafka, size
+from bench.machine import resident_mb
 from bench.pgbench import Postgres
 from bench.report import Report, Target
 from bench.rounds import Side, cost_ratio, ratio, take_turns
@@ -35,7 +36,8 @@ def _arguments() -> argparse.Namespace:
         "--data", type=Path, default=ROOT / ".cache" / "bench", help="where to put the databases (default .cache/bench)"
     )
     options = parser.parse_args()
-    options.parts = set(options.only.split(",")) if options.only else set(PARTS)
+    usual = PARTS[:2] if options.quick else PARTS
+    options.parts = set(options.only.split(",") if options.only else usual)
     if unknown := options.parts - set(PARTS):
         parser.error(f"--only: no such part: {', '.join(sorted(unknown))}")
     options.profile = options.profile and options.profile.resolve()
@@ -92,6 +94,39 @@ def http_part(world: World, postgres: Postgres, options: argparse.Namespace, rep
     ]
 
 
+def kafka_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:
+    """Charges by Kafka in turns with the bare limit."""
+    ledger = world.ledger()
+    if GRANTS not in report.series:
+        ledger.configure()
+        tell("funding the accounts")
+        http.fund(ledger)
+    sides = kafka.sides(world, ledger.database, 0.5 if options.quick else 1.0)
+    sides.append(Side(BARE, lambda: postgres.bare(options.seconds)))
+    found = take_turns(sides, options.rounds, tell)
+    report.series |= found
+    report.targets += [
+        Target("Kafka spread / bare limit", ratio(found[kafka.SPREAD], found[BARE]), 0.25, 0.5),
+        Target("Kafka hot / Kafka spread", ratio(found[kafka.KAFKA_HOT], found[kafka.SPREAD]), None, None),
+    ]
+
+
+def size_part(world: World, report: Report) -> None:
+    """A ledger with a million accounts."""
+    tell(f"making {size.ACCOUNTS:,} accounts")
+    ledger = size.prepare(world)
+    started_s, before_mb = size.start(ledger)
+    side = size.charges(ledger)
+    report.series |= take_turns([side], 1, tell)
+    after_mb = resident_mb(ledger.pid)
+    each_kb = (after_mb - before_mb) * 1024 / size.TOUCHED
+    report.facts += [
+        (f"start with {size.ACCOUNTS:,} accounts", f"{started_s:.2f} s until ready, then {before_mb:.0f} MB"),
+        (f"after a charge to {size.TOUCHED:,} of them", f"{after_mb:.0f} MB, {each_kb:.1f} kB for each in memory"),
+    ]
+    ledger.stop()
+
+
 def main() -> None:
     """Everything that was asked for, one part after the other."""
     options = _arguments()
@@ -103,6 +138,10 @@ def main() -> None:
         postgres = Postgres(world)
         if "http" in options.parts:
             http_part(world, postgres, options, report)
+        if "kafka" in options.parts:
+            kafka_part(world, postgres, options, report)
+        if "size" in options.parts:
+            size_part(world, report)
     report.print()
     if options.json:
         report.write(options.json)
