@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+import httpx
 
 from bench import http, kafka, size
 from bench.machine import resident_mb
 from bench.pgbench import Postgres
 from bench.report import Report, Target
 from bench.rounds import Side, cost_ratio, ratio, take_turns
-from bench.world import HOT, ROOT, USERS, World
+from bench.world import ROOT, BenchError, World
 
+SHOWN = 64
+"""Lines of a profile that are printed; all are in its file."""
 PARTS = ("http", "kafka", "size", "truth")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
@@ -57,15 +63,17 @@ def profile(world: World, seconds: float) -> None:
     ledger.configure()
     tell("funding the accounts")
     http.fund(ledger)
-    for name, users in (("spread", USERS), ("hot", [HOT])):
+    for side in http.sides(ledger, seconds, (http.MOST,)):
         ledger.cut_profile()
-        tell(f"charges, {name}")
+        tell(side.name)
         before = ledger.counters()
-        sample = http.sample_of(http.charge(ledger, users, http.MOST, seconds))
+        sample = side.run()
         told = http.batches(before, ledger.counters())
         written = ledger.cut_profile()
-        print(f"{name}: {sample.per_s:,.0f}/s under the profiler, p99 {sample.p99_ms:.1f} ms; {told}; {written}")
-        print("\n".join(written.read_text().splitlines()[:64]))
+        cost = " + ".join(f"{us:.0f} {name}" for name, us in sample.cost_us.items())
+        print(f"\n{side.name}: {sample.per_s:,.0f}/s under the profiler, p99 {sample.p99_ms:.1f} ms")
+        print(f"{told}; µs of processor time each: {cost}; {written}\n")
+        print("\n".join(written.read_text().splitlines()[:SHOWN]))
 
 
 def http_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:
@@ -86,7 +94,7 @@ def http_part(world: World, postgres: Postgres, options: argparse.Namespace, rep
     report.series |= take_turns([Side(TRIVIAL, lambda: http.headroom(ledger, seconds))], 1, tell)
     report.targets += [
         Target("HTTP spread / pgbench spread", ratio(found[spread], found[PGBENCH_SPREAD]), 0.8, 1.2),
-        Target("the same per CPU second", cost_ratio(found[spread], found[PGBENCH_SPREAD]), None, None),
+        Target("the same per processor time", cost_ratio(found[spread], found[PGBENCH_SPREAD]), None, None),
         Target("HTTP hot / HTTP spread", ratio(found[hot], found[spread]), 0.9, None),
         Target("HTTP hot / pgbench hot", ratio(found[hot], found[PGBENCH_HOT]), None, 1.0),
         Target("p99 with 64 clients, spread", found[spread].p99_ms or 0.0, None, 25.0, " ms", lower_is_better=True),
@@ -101,7 +109,7 @@ def kafka_part(world: World, postgres: Postgres, options: argparse.Namespace, re
         ledger.configure()
         tell("funding the accounts")
         http.fund(ledger)
-    sides = kafka.sides(world, ledger.database, 0.5 if options.quick else 1.0)
+    sides = kafka.sides(world, ledger, 0.5 if options.quick else 1.0)
     sides.append(Side(BARE, lambda: postgres.bare(options.seconds)))
     found = take_turns(sides, options.rounds, tell)
     report.series |= found
@@ -136,12 +144,18 @@ def main() -> None:
             profile(world, options.seconds)
             return
         postgres = Postgres(world)
-        if "http" in options.parts:
-            http_part(world, postgres, options, report)
-        if "kafka" in options.parts:
-            kafka_part(world, postgres, options, report)
-        if "size" in options.parts:
-            size_part(world, report)
+        parts: dict[str, Callable[[], None]] = {
+            "http": lambda: http_part(world, postgres, options, report),
+            "kafka": lambda: kafka_part(world, postgres, options, report),
+            "size": lambda: size_part(world, report),
+        }
+        for name, measure in parts.items():
+            if name not in options.parts:
+                continue
+            try:
+                measure()
+            except (BenchError, OSError, subprocess.SubprocessError, httpx.HTTPError) as error:
+                report.failed(name, error)
     report.print()
     if options.json:
         report.write(options.json)

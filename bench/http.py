@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bench.load import Plan, Result
@@ -19,14 +19,21 @@ WARM_S = 0.5
 STOP_S = 10.0
 
 
-def sample_of(result: Result) -> Sample:
+def sample_of(result: Result, cost_us: dict[str, float]) -> Sample:
     """What a result says of a rate."""
-    return Sample(result.statuses["201"] / result.wall_s, result.p50_ms, result.p99_ms, result.busy)
+    return Sample(result.statuses["201"] / result.wall_s, result.p50_ms, result.p99_ms, result.busy, cost_us)
+
+
+def metered(ledger: Ledger, run: Callable[[], Result]) -> Sample:
+    """A result with what it cost the ledger, PostgreSQL and the generator."""
+    meter = ledger.meter()
+    result = run()
+    return sample_of(result, meter.each_us(result.total, result.cpu_s))
 
 
 def fund(ledger: Ledger) -> Sample:
     """Give every account what it needs for all rounds; that is the measurement of grants, too."""
-    return sample_of(ledger.load(GRANTS, GRANT, [*USERS, HOT], MOST, count=ACCOUNTS + 1))
+    return metered(ledger, lambda: ledger.load(GRANTS, GRANT, [*USERS, HOT], MOST, count=ACCOUNTS + 1))
 
 
 def charge(ledger: Ledger, users: list[str], clients: int, seconds: float) -> Result:
@@ -48,7 +55,7 @@ def sides(ledger: Ledger, seconds: float, clients: tuple[int, ...] = CLIENTS) ->
     """Charges spread over all accounts, and on one."""
 
     def side(name: str, users: list[str], count: int) -> Side:
-        return Side(name, lambda: sample_of(charge(ledger, users, count, seconds)))
+        return Side(name, lambda: metered(ledger, lambda: charge(ledger, users, count, seconds)))
 
     return [
         made
@@ -84,7 +91,7 @@ def headroom(ledger: Ledger, seconds: float) -> Sample:
             seconds=seconds + WARM_S,
             warm_s=WARM_S,
         )
-        return sample_of(generate(plan))
+        return sample_of(generate(plan), {})
 
 
 @contextmanager

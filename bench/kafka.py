@@ -12,7 +12,7 @@ import asyncpg
 from confluent_kafka import Producer
 
 from bench.rounds import Sample, Side
-from bench.world import APP, HOT, USERS, BenchError, World
+from bench.world import APP, HOT, USERS, BenchError, Ledger, World
 from deploy.embedded.services import LEDGER
 from libs.events.contracts.base import encode
 from libs.events.contracts.ledger.commands import ChargeCredits
@@ -32,22 +32,23 @@ POLL_S = 0.01
 LIMIT_S = 90.0
 
 
-def sides(world: World, database: str, share: float = 1.0) -> list[Side]:
+def sides(world: World, ledger: Ledger, share: float = 1.0) -> list[Side]:
     """Commands over all accounts, and on one. `share` of the usual number is sent."""
     spread, hot = int(SPREAD_COUNT * share), int(HOT_COUNT * share)
     return [
-        Side(SPREAD, lambda: asyncio.run(_decide_all(world, database, USERS, spread))),
-        Side(KAFKA_HOT, lambda: asyncio.run(_decide_all(world, database, [HOT], hot))),
+        Side(SPREAD, lambda: asyncio.run(_decide_all(world, ledger, USERS, spread))),
+        Side(KAFKA_HOT, lambda: asyncio.run(_decide_all(world, ledger, [HOT], hot))),
     ]
 
 
-async def _decide_all(world: World, database: str, users: Sequence[str], count: int) -> Sample:
+async def _decide_all(world: World, ledger: Ledger, users: Sequence[str], count: int) -> Sample:
     """The rate from the moment when the last command lies in the broker. What was decided before is not counted."""
     messages = _messages(users, count, world.run_name())
-    connection = await asyncpg.connect(world.postgres.admin.dsn(database))
+    connection = await asyncpg.connect(world.postgres.admin.dsn(ledger.database))
     try:
         target = await _position(connection) + count
         await asyncio.to_thread(_produce, world.broker(), messages)
+        meter = ledger.meter()
         began, first = time.perf_counter(), await _position(connection)
         if first > target - count // 4:
             raise BenchError("the commands were decided faster than they could be sent")
@@ -58,8 +59,9 @@ async def _decide_all(world: World, database: str, users: Sequence[str], count: 
             if time.perf_counter() > began + LIMIT_S:
                 raise BenchError(f"{target - position} of {count} commands were not decided in {LIMIT_S:g} s")
         took_s = time.perf_counter() - began
+        cost_us = meter.each_us(target - first, 0.0)
         await _require_charges(connection, count)
-        return Sample((target - first) / took_s)
+        return Sample((target - first) / took_s, cost_us=cost_us)
     finally:
         await connection.close()
 

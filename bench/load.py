@@ -50,6 +50,10 @@ class Result:
     """What came of a plan. `statuses` counts the answers within the time that counts; latencies are of those."""
 
     wall_s: float
+    total: int
+    """How many answers came, with those outside of the time that counts."""
+    cpu_s: float
+    """Processor time of the generator for all of them."""
     busy: float
     """Share of its time that the generator itself was computing: near 1 it would be the limit."""
     statuses: dict[str, int]
@@ -138,18 +142,22 @@ def _drive(plan: Plan, clients: dict[int, socket.socket]) -> Result:
             if now < deadline and (request := next(requests, b"")):
                 sent_at[fd] = clock()
                 send[fd](request)
-    busy = (time.process_time() - cpu_from) / (clock() - begin)
+    cpu_s, took_s = time.process_time() - cpu_from, clock() - begin
     end = deadline if plan.seconds else answers[-1][0]
-    return _result(answers, begin + plan.warm_s, end, busy, sample.decode("latin-1"))
+    return _result(answers, begin + plan.warm_s, end, (cpu_s, took_s), sample.decode("latin-1"))
 
 
-def _result(answers: list[tuple[float, float, bytes]], begin: float, end: float, busy: float, sample: str) -> Result:
-    """What the answers (time, latency, status) between two moments come to."""
+def _result(
+    answers: list[tuple[float, float, bytes]], begin: float, end: float, spent: tuple[float, float], sample: str
+) -> Result:
+    """What the answers (time, latency, status) between two moments come to; `spent` is processor and wall time."""
     counted = [(latency, status) for at, latency, status in answers if begin <= at <= end]
     latencies = sorted(latency for latency, _ in counted)
     return Result(
         wall_s=end - begin,
-        busy=busy,
+        total=len(answers),
+        cpu_s=spent[0],
+        busy=spent[0] / spent[1],
         statuses=dict(Counter(status.decode() for _, status in counted)),
         p50_ms=_quantile(latencies, 0.50),
         p99_ms=_quantile(latencies, 0.99),

@@ -36,10 +36,10 @@ def watched() -> Iterator[Usage]:
     if not (PROC / "stat").exists():
         yield usage
         return
-    all_before, ours_before, began = _busy_s(), _ours_s(), time.monotonic()
+    all_before, ours_before, began = _busy_s(), worked_s(os.getpid()), time.monotonic()
     yield usage
     capacity_s = (time.monotonic() - began) * CORES
-    ours = _ours_s() - ours_before
+    ours = worked_s(os.getpid()) - ours_before
     usage.ours = ours / capacity_s
     usage.others = max(0.0, _busy_s() - all_before - ours) / capacity_s
 
@@ -55,8 +55,8 @@ def _first_line(path: Path) -> str:
         return file.readline()
 
 
-def _ours_s() -> float:
-    """Seconds that this process and its descendants have worked, with those that have ended and were waited for."""
+def worked_s(root: int) -> float:
+    """Seconds that a process and its descendants have worked, with those that have ended and were waited for."""
     worked: dict[int, int] = {}
     children: dict[int, list[int]] = {}
     for entry in PROC.iterdir():
@@ -69,12 +69,28 @@ def _ours_s() -> float:
         pid = int(entry.name)
         worked[pid] = sum(map(int, fields[11:15]))
         children.setdefault(int(fields[1]), []).append(pid)
-    ours, todo = 0, [os.getpid()]
+    found, todo = 0, [root]
     while todo:
         pid = todo.pop()
-        ours += worked.get(pid, 0)
+        found += worked.get(pid, 0)
         todo += children.get(pid, [])
-    return ours / os.sysconf("SC_CLK_TCK")
+    return found / os.sysconf("SC_CLK_TCK")
+
+
+class Meter:
+    """Counts the processor time of processes, with their descendants, from its making on."""
+
+    def __init__(self, **pids: int) -> None:
+        self._pids = pids
+        self._before = self._now()
+
+    def each_us(self, count: int, client_s: float) -> dict[str, float]:
+        """Microseconds for each of `count` things done, by process, and those of the client, which counts its own."""
+        spent = {name: now - self._before[name] for name, now in self._now().items()} | {"client": client_s}
+        return {name: seconds / max(count, 1) * 1e6 for name, seconds in spent.items()}
+
+    def _now(self) -> dict[str, float]:
+        return {name: worked_s(pid) for name, pid in self._pids.items()} if (PROC / "stat").exists() else {}
 
 
 def resident_mb(pid: int) -> float:

@@ -6,12 +6,14 @@ import asyncio
 import os
 import random
 import re
+import resource
 import subprocess
 import time
 from pathlib import Path
 
 import asyncpg
 
+from bench.machine import Meter
 from bench.rounds import Sample
 from bench.world import ACCOUNTS, BenchError, World
 
@@ -57,6 +59,7 @@ class Postgres:
         command = [str(self._world.postgres.pgbench), "-n", "-M", "prepared", "-c", str(clients)]
         command += ["-j", str(min(clients, os.cpu_count() or 1)), "-T", str(max(1, round(seconds))), "-f", str(script)]
         command += ["-h", address.host, "-p", str(address.port), "-U", address.user, DATABASE]
+        meter, before_s = self._meter(), _children_s()
         done = subprocess.run(
             command,
             env={**os.environ, "PGPASSWORD": address.password},
@@ -66,9 +69,11 @@ class Postgres:
             check=False,
         )
         rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
-        if done.returncode != 0 or rate is None:
+        processed = re.search(r"^number of transactions actually processed: ([0-9]+)", done.stdout, re.MULTILINE)
+        if done.returncode != 0 or rate is None or processed is None:
             raise BenchError(f"pgbench failed:\n{done.stdout}{done.stderr}")
-        return Sample(float(rate[1]))
+        count = int(processed[1])
+        return Sample(float(rate[1]), cost_us=meter.each_us(count, _children_s() - before_s))
 
     def bare(self, seconds: float) -> Sample:
         """Events a second of a loop that appends 256 of them and updates 256 balances in one transaction."""
@@ -87,6 +92,7 @@ class Postgres:
             payloads = [PAYLOAD] * BATCH
             everyone = range(1, ACCOUNTS + 1)
             batches = 0
+            meter, cpu_from = self._meter(), time.process_time()
             began = time.perf_counter()
             while (now := time.perf_counter()) < began + seconds:
                 accounts = random.sample(everyone, BATCH)
@@ -96,9 +102,13 @@ class Postgres:
                     await update.fetch(accounts)
                 self._position += BATCH
                 batches += 1
-            return Sample(batches * BATCH / (now - began))
+            cost_us = meter.each_us(batches * BATCH, time.process_time() - cpu_from)
+            return Sample(batches * BATCH / (now - began), cost_us=cost_us)
         finally:
             await connection.close()
+
+    def _meter(self) -> Meter:
+        return Meter(postgres=self._world.postgres_pid)
 
     async def _execute(self, sql: str) -> None:
         connection = await asyncpg.connect(self._owner)
@@ -106,6 +116,12 @@ class Postgres:
             await connection.execute(sql)
         finally:
             await connection.close()
+
+
+def _children_s() -> float:
+    """Processor time of the child processes that have been waited for."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def fsync_ms(world: World, binary: Path) -> float | None:

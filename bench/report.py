@@ -51,7 +51,13 @@ class Report:
     targets: list[Target] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
     """What is no rate: a name and a value with its unit."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Parts that could not be measured, and why."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def failed(self, part: str, error: Exception) -> None:
+        """Note that a part could not be measured."""
+        self.failures[part] = str(error) or type(error).__name__
 
     def print(self) -> None:
         """The table, the ratios and how far the machine can be believed, on standard output."""
@@ -63,6 +69,8 @@ class Report:
             console.print(self._ratios())
         for name, value in self.facts:
             console.print(f"{name}: {value}")
+        for part, reason in self.failures.items():
+            console.print(f"{part} was not measured: {reason}", style="red", markup=False)
         for line in self._warnings():
             console.print(line, style="yellow")
 
@@ -74,12 +82,13 @@ class Report:
             "series": {name: _series_json(series) for name, series in self.series.items()},
             "targets": [asdict(target) | {"verdict": target.verdict} for target in self.targets],
             "facts": dict(self.facts),
+            "failures": self.failures,
         }
         file.write_text(json.dumps(record, indent=2) + "\n")
 
     def _rates(self) -> Table:
         table = Table("measured", title="Rates (medians of the rounds)", title_justify="left")
-        for column in ("per second", "lowest … highest", "per CPU s", "p50 ms", "p99 ms", "generator", "others"):
+        for column in ("per second", "lowest … highest", "CPU µs each", "p50 ms", "p99 ms", "generator", "others"):
             table.add_column(column, justify="right")
         for series in self.series.values():
             low, high = series.spread
@@ -87,7 +96,7 @@ class Report:
                 series.name,
                 f"{series.per_s:,.0f}",
                 f"{low:,.0f} … {high:,.0f}",
-                "" if series.per_cpu_s is None else f"{series.per_cpu_s:,.0f}",
+                " + ".join(f"{value:.0f} {name}" for name, value in series.cost_us.items()),
                 _number(series.p50_ms),
                 _number(series.p99_ms),
                 _share(series.generator_busy),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from bench.machine import CORES, Usage, watched
+from bench.machine import Usage, watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Sample:
     p50_ms: float | None = None
     p99_ms: float | None = None
     generator_busy: float | None = None
+    cost_us: dict[str, float] = field(default_factory=dict)
+    """Microseconds of processor time for each thing done, by who spent them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,9 @@ class Series:
         return min(rates), max(rates)
 
     @property
-    def per_cpu_s(self) -> float | None:
-        """The median of what was finished in a second of processor time, everything counted that took part."""
-        return _median([_cost(*round_) for round_ in zip(self.samples, self.usages, strict=True)])
+    def cost_us(self) -> dict[str, float]:
+        """The medians of what each thing done has cost, by who spent it."""
+        return {name: median(sample.cost_us[name] for sample in self.samples) for name in self.samples[0].cost_us}
 
     @property
     def p50_ms(self) -> float | None:
@@ -82,19 +84,15 @@ def _median(values: Sequence[float | None]) -> float | None:
     return median(known) if known else None
 
 
-def _cost(sample: Sample, usage: Usage) -> float | None:
-    return sample.per_s / (usage.ours * CORES) if usage.ours else None
-
-
-def cost_ratio(of: Series, to: Series) -> float | None:
-    """How much more one side finishes than the other in the same processor time."""
-    a, b = of.per_cpu_s, to.per_cpu_s
-    return a / b if a and b else None
-
-
 def ratio(of: Series, to: Series) -> float:
     """The median of the ratios of rounds that were run one after the other."""
     return median(a.per_s / b.per_s for a, b in zip(of.samples, to.samples, strict=True))
+
+
+def cost_ratio(of: Series, to: Series) -> float | None:
+    """How many of its things one side can do in the processor time that one thing costs the other."""
+    own, other = sum(of.cost_us.values()), sum(to.cost_us.values())
+    return other / own if own and other else None
 
 
 def take_turns(sides: Sequence[Side], rounds: int, tell: Callable[[str], None]) -> dict[str, Series]:

@@ -86,5 +86,5 @@ def charges(ledger: Ledger) -> Side:
     users = [name_of(number) for number in random.Random(ACCOUNTS).sample(range(ACCOUNTS), TOUCHED)]
     return Side(
         f"HTTP, {http.MOST} clients, of {ACCOUNTS:,} accounts none in memory",
-        lambda: http.sample_of(ledger.load(http.CHARGES, CHARGE, users, http.MOST, count=TOUCHED)),
+        lambda: http.metered(ledger, lambda: ledger.load(http.CHARGES, CHARGE, users, http.MOST, count=TOUCHED)),
     )

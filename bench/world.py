@@ -19,6 +19,7 @@ from typing import Any, Self
 import httpx
 
 from bench.load import Plan, Result
+from bench.machine import Meter
 from deploy.embedded.child import Child
 from deploy.embedded.ports import LOOPBACK, free_port
 from deploy.embedded.postgres import PostgresServer
@@ -121,6 +122,12 @@ class World:
             "TALLYSTICK_LEDGER_OWNER_DSN": self.postgres.dsn(database, f"{database}_owner"),
         }
 
+    @property
+    def postgres_pid(self) -> int:
+        """The process whose children are all of PostgreSQL."""
+        assert self.postgres.child is not None
+        return self.postgres.child.pid
+
     def run_name(self) -> str:
         """A name that no other run of this world has: what makes its idempotency keys new."""
         self._runs += 1
@@ -217,6 +224,10 @@ class Ledger:
         """One request."""
         headers = {"Authorization": f"Bearer {self._world.token(role)}"}
         return httpx.request(method, self.url + path, headers=headers, timeout=30.0, **options)
+
+    def meter(self) -> Meter:
+        """Counts from now on what this ledger and PostgreSQL spend."""
+        return Meter(ledger=self.pid, postgres=self._world.postgres_pid)
 
     def counters(self) -> dict[str, float]:
         """Its metrics without labels."""
