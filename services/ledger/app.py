@@ -12,29 +12,34 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from libs.events.bus import Bus
 from libs.service.app import Lifespan, create_app, request_id_of
 from libs.service.auth import Authenticator
 from libs.service.clock import Clock, SystemClock, TestClocks
 from libs.service.db import Connection, Pool, connect, create_pool, ping
 from libs.service.health import Health, NotReady
+from libs.service.keys import newest_key
 from libs.service.middleware import BODY_BYTES_MAX
 from libs.service.problems import Unavailable, problem_response
 from libs.service.settings import ServiceSettings
 from services.ledger import api
+from services.ledger.anchors import keep_anchoring
 from services.ledger.api.contract import completed
 from services.ledger.configs import Configs
+from services.ledger.consumers import CommandConsumer
 from services.ledger.core import Core
 from services.ledger.domain.config import AppConfig
 from services.ledger.forward import Peers
 from services.ledger.jobs import Jobs
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.heads import read_deployment
+from services.ledger.store.log_source import COMMANDS_TOPIC
 from services.ledger.store.reads import UNREACHABLE
 from services.ledger.transfers import Transfers
+from services.ledger.version import VERSION
 from services.ledger.writer.engine import Limits
 from services.ledger.writer.leader import Leader, LeaseTimes
 
-VERSION = "1"
 logger = logging.getLogger(__name__)
 
 
@@ -150,7 +155,38 @@ async def running(settings: LedgerSettings, clock: Clock, clocks: LateClocks) ->
         leading = asyncio.create_task(leader.run(), name="leader")
         stack.push_async_callback(_end, leading)
         await stack.enter_async_context(jobs)
+        await _open_kafka(stack, core)
+        _keep_anchors(stack, core)
         yield core, transfers
+
+
+async def _open_kafka(stack: AsyncExitStack, core: Core) -> None:
+    """Take commands from Kafka. A broker that is away delays them and nothing else."""
+    settings = core.settings
+    bus = Bus(settings.kafka, {COMMANDS_TOPIC: core.partitions}, client_id="ledger")
+    await stack.enter_async_context(bus)
+    consumer = CommandConsumer(
+        bus=bus,
+        pool=core.pool,
+        writer=lambda: core.leader.writer,
+        partitions=core.partitions,
+        allowed={source: frozenset(types) for source, types in settings.command_sources.items()},
+        outstanding_max=settings.command_outstanding_max,
+    )
+    stack.push_async_callback(_end, asyncio.create_task(consumer.run(), name="commands"))
+
+
+def _keep_anchors(stack: AsyncExitStack, core: Core) -> None:
+    """Anchor the log's heads outside the database, where there is a key to sign them with."""
+    settings = core.settings
+    keys = settings.data / "keys"
+    key = settings.anchor_key or (newest_key(keys) if keys.is_dir() else None)
+    if key is None:
+        logger.warning("the log is not anchored: there is no key")
+        return
+    directory = settings.anchors or settings.data / "anchors"
+    anchoring = keep_anchoring(core.pool, directory, key, interval_s=settings.anchor_s)
+    stack.push_async_callback(_end, asyncio.create_task(anchoring, name="anchors"))
 
 
 async def _connect(settings: LedgerSettings) -> Connection:

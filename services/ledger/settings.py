@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
@@ -10,6 +11,22 @@ from pydantic_settings import SettingsConfigDict
 from libs.events.partition import PARTITIONS_DEFAULT, PARTITIONS_MAX
 from libs.service.db import reveal
 from libs.service.settings import ServiceSettings
+
+_MONEY = [
+    "grant_credits",
+    "revoke_grant",
+    "create_hold",
+    "release_hold",
+    "refund_charge",
+    "freeze_account",
+    "unfreeze_account",
+]
+COMMAND_SOURCES = {
+    "payments": [f"ledger.{command}.v1" for command in _MONEY],
+    "codes": ["ledger.grant_credits.v1", "ledger.revoke_grant.v1"],
+    "crm": ["ledger.grant_credits.v1", "ledger.revoke_grant.v1"],
+    "edge": ["ledger.perform_action.v1"],
+}
 
 
 class LedgerSettings(ServiceSettings):
@@ -59,6 +76,23 @@ class LedgerSettings(ServiceSettings):
     lease_stale_s: float = Field(
         5.0, gt=0, description="Seconds without a renewal after which a standby takes over; more than the above."
     )
+
+    command_sources: dict[str, list[str]] = Field(
+        COMMAND_SOURCES,
+        description="JSON: which commands each service may send over Kafka. Default: what each of the suite needs.",
+    )
+    command_outstanding_max: int = Field(
+        2048, ge=1, description="Commands from Kafka that may be in the writer's hands at once."
+    )
+    anchors: Path | None = Field(
+        None,
+        description="Directory for anchors, such as a mounted store. Default: `anchors` in the data directory.",
+    )
+    anchor_key: Path | None = Field(
+        None,
+        description="Private key that anchors are signed with. Default: the newest of `keys` in the data directory.",
+    )
+    anchor_s: float = Field(60.0, gt=0, description="Seconds between anchors, where something was appended.")
 
     @property
     def port(self) -> int:

@@ -1,6 +1,6 @@
 """The ledger over HTTP."""
 
-from services.ledger.api import accounts, commands, config, journal, objects, records, transfers
+from services.ledger.api import accounts, commands, config, feed, journal, objects, records, transfers
 
 ROUTERS = (
     commands.router,
@@ -10,5 +10,6 @@ ROUTERS = (
     objects.router,
     records.router,
     config.router,
+    feed.router,
 )
 """Every route of the ledger; the hot ones first, because they are looked for in order."""

@@ -329,6 +329,25 @@ class Statistics(Answer):
     assets: list[AssetStatistics]
 
 
+class FeedStream(Answer):
+    """An incarnation of the log; `forked_at` is the last `seq` that it shares with the one before."""
+
+    stream: str
+    forked_at: int
+
+
+class Feed(Answer):
+    """A part of one partition of the log; `events` are CloudEvents in their JSON format."""
+
+    source: str
+    topic: str
+    partition: int
+    stream: str
+    head: int
+    streams: list[FeedStream]
+    events: list[dict[str, Any]]
+
+
 class Outcome(Answer):
     """What became of a command: the status and the body that answered it."""
 
