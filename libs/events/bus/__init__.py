@@ -21,6 +21,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from libs.events.address import KafkaAddress
+from libs.events.bus.closing import Cleanups
 from libs.events.bus.reader import Reader, Start
 from libs.events.bus.session import FAILURES, BusUnavailable, Session, connect
 from libs.events.envelope import Headers
@@ -65,7 +66,7 @@ class Bus:
         self._probe_s = probe_s
         self._linger_ms = linger_ms
         self._session: Session | None = None
-        self._past: list[Session] = []
+        self._cleanups = Cleanups()
         self._opening = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -88,10 +89,7 @@ class Bus:
                 await self._watcher
         if self._session is not None:
             self._session.end("stopped")
-            self._past.append(self._session)
-        closing = [session.closing for session in self._past if session.closing is not None]
-        if closing:
-            await asyncio.wait(closing)
+        await self._cleanups.settle()
 
     @property
     def healthy(self) -> bool:
@@ -159,13 +157,11 @@ class Bus:
     async def _open(self) -> Session:
         """The present session, or a new one."""
         async with self._opening:
-            if self._session is not None and self._session.ended.is_set():
-                self._past = [past for past in [*self._past, self._session] if past.closing and not past.closing.done()]
-                self._session = None
-            if self._session is None:
+            if self._session is None or self._session.ended.is_set():
                 self._session = await connect(
                     self._address,
                     self._topics,
+                    self._cleanups,
                     client_id=self._client_id,
                     timeout_s=self._timeout_s,
                     linger_ms=self._linger_ms,

@@ -28,7 +28,26 @@ def tend(client: AIOKafkaClient) -> None:
     client._conns = _Connections()
 
 
-async def started(starting: Coroutine[Any, Any, None], timeout_s: float) -> None:
+class Cleanups:
+    """Clean-ups that go on in the background, however often whoever began them is interrupted."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, closing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begin a clean-up."""
+        task = asyncio.create_task(closing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def settle(self) -> None:
+        """Wait for all of them; each has its own limit."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+async def started(starting: Coroutine[Any, Any, None], cleanups: Cleanups, timeout_s: float) -> None:
     """Start a client. One that is interrupted is let finish first, since it would lose its first connection.
 
     Its own request time-out bounds it where the broker does not answer.
@@ -37,9 +56,13 @@ async def started(starting: Coroutine[Any, Any, None], timeout_s: float) -> None
     try:
         await asyncio.shield(task)
     except BaseException:
-        await asyncio.wait({task}, timeout=timeout_s)
-        await _cancel([task], timeout_s)
+        await asyncio.shield(cleanups.begin(_ended(task, timeout_s)))
         raise
+
+
+async def _ended(task: asyncio.Task[None], timeout_s: float) -> None:
+    await asyncio.wait({task}, timeout=timeout_s)
+    await _cancel([task], timeout_s)
 
 
 async def close_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
@@ -72,9 +95,7 @@ async def close_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
 
 async def bounded(closing: Coroutine[Any, Any, None], timeout_s: float) -> None:
     """Wait for a clean-up up to the limit and ignore how it ends, even when it ends by its own cancellation."""
-    task = asyncio.create_task(closing)
-    await asyncio.wait({task}, timeout=timeout_s)
-    await _cancel([task], timeout_s)
+    await _ended(asyncio.create_task(closing), timeout_s)
 
 
 async def _cancel(tasks: list[asyncio.Task[None]], timeout_s: float) -> None:

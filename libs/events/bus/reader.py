@@ -37,7 +37,7 @@ class Reader:
         tend(consumer._client)
         try:
             async with asyncio.timeout(session.timeout_s):
-                await started(consumer.start(), session.timeout_s)
+                await started(consumer.start(), session.cleanups, session.timeout_s)
                 consumer.assign(list(starts))
                 ends = await consumer.end_offsets(list(starts))
                 for place, start in starts.items():
@@ -48,7 +48,7 @@ class Reader:
                     else:
                         await consumer.seek_to_beginning(place)
         except BaseException as error:
-            await close_consumer(consumer, session.timeout_s)
+            session.cleanups.begin(close_consumer(consumer, session.timeout_s))
             if not isinstance(error, FAILURES):
                 raise
             session.end(f"reading failed: {error!r}")
@@ -83,4 +83,4 @@ class Reader:
 
     async def close(self) -> None:
         """Close, within the time limit."""
-        await close_consumer(self._consumer, self._session.timeout_s)
+        await asyncio.shield(self._session.cleanups.begin(close_consumer(self._consumer, self._session.timeout_s)))

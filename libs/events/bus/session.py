@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from libs.events.address import AddressError, KafkaAddress, Place
-from libs.events.bus.closing import close_admin, close_producer, started, tend
+from libs.events.bus.closing import Cleanups, close_admin, close_producer, started, tend
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,15 @@ class Session:
         producer: AIOKafkaProducer,
         client_options: Mapping[str, Any],
         timeout_s: float,
+        cleanups: Cleanups,
     ) -> None:
         self.place = place
         self.cluster_id = cluster_id
         self.producer = producer
         self.client_options = client_options
         self.timeout_s = timeout_s
+        self.cleanups = cleanups
         self.ended = asyncio.Event()
-        self.closing: asyncio.Task[None] | None = None
         self._admin = admin
 
     @property
@@ -69,7 +70,8 @@ class Session:
             return
         self.ended.set()
         log.info("leaving Kafka cluster %s: %s", self.cluster_id, why)
-        self.closing = asyncio.create_task(self._close())
+        self.cleanups.begin(close_producer(self.producer, self.timeout_s))
+        self.cleanups.begin(close_admin(self._admin, self.timeout_s))
 
     async def probe(self, address: KafkaAddress) -> None:
         """End when the broker has gone, moved, or is another one under the same address."""
@@ -97,16 +99,18 @@ class Session:
             ending.cancel()
             await asyncio.wait({doing, ending})
 
-    async def _close(self) -> None:
-        await close_producer(self.producer, self.timeout_s)
-        await close_admin(self._admin, self.timeout_s)
-
 
 async def connect(
-    address: KafkaAddress, topics: Mapping[str, int], *, client_id: str, timeout_s: float, linger_ms: int
+    address: KafkaAddress,
+    topics: Mapping[str, int],
+    cleanups: Cleanups,
+    *,
+    client_id: str,
+    timeout_s: float,
+    linger_ms: int,
 ) -> Session:
     """Connect to the broker that is there now and make the topics it lacks. Raises :class:`BusUnavailable`."""
-    async with contextlib.AsyncExitStack() as undo:
+    with contextlib.ExitStack() as undo:
         try:
             place = address.place()
             options = {
@@ -118,23 +122,29 @@ async def connect(
             }
             async with asyncio.timeout(timeout_s):
                 admin = AIOKafkaAdminClient(**options)
+                undo.callback(lambda: cleanups.begin(close_admin(admin, timeout_s)))
                 tend(admin._client)
-                undo.push_async_callback(close_admin, admin, timeout_s)
-                await started(admin.start(), timeout_s)
+                await started(admin.start(), cleanups, timeout_s)
                 cluster_id = await _cluster_id(admin)
                 await _make_topics(admin, topics)
                 producer = AIOKafkaProducer(
                     enable_idempotence=True, acks="all", linger_ms=linger_ms, max_batch_size=BATCH_BYTES_MAX, **options
                 )
+                undo.callback(lambda: cleanups.begin(close_producer(producer, timeout_s)))
                 tend(producer.client)
-                undo.push_async_callback(close_producer, producer, timeout_s)
-                await started(producer.start(), timeout_s)
+                await started(producer.start(), cleanups, timeout_s)
         except FAILURES as error:
             raise BusUnavailable(f"connecting: {error!r}") from error
         undo.pop_all()
     log.info("connected to Kafka cluster %s at %s", cluster_id, place.bootstrap)
     return Session(
-        place, cluster_id=cluster_id, admin=admin, producer=producer, client_options=options, timeout_s=timeout_s
+        place,
+        cluster_id=cluster_id,
+        admin=admin,
+        producer=producer,
+        client_options=options,
+        timeout_s=timeout_s,
+        cleanups=cleanups,
     )
 
 
