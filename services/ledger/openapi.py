@@ -7,16 +7,22 @@ import json
 import sys
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from libs.service.settings import ServiceSettings
 from services.ledger.app import LateClocks, assemble
 
 FILE = Path(__file__).parents[2] / "docs" / "contracts" / "ledger" / "openapi.json"
 
 
+def application() -> FastAPI:
+    """The application with all of its routes, to be described only."""
+    return assemble(ServiceSettings(), LateClocks())
+
+
 def document() -> str:
     """The document as it is committed."""
-    app = assemble(ServiceSettings(), LateClocks())
-    return json.dumps(app.openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    return json.dumps(application().openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def main(verb: str) -> int:

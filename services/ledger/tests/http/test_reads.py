@@ -184,7 +184,7 @@ async def test_events_of_the_app_in_pages(api: Api) -> None:
     times = [event["time"] for event in every["data"]]
     assert times == sorted(times, reverse=True)
     seen: list[str] = []
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     while True:
         page = await admin.get("/events", limit=4, **cursor)
         seen += [event["id"] for event in page["data"]]
