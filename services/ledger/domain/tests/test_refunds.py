@@ -109,3 +109,11 @@ def test_frozen_and_closed_accounts_still_get_refunds() -> None:
 def test_a_capture_is_refunded_as_a_charge() -> None:
     story = Story().given(Grant(amount=10), CreateHold(amount=8, role="service"), CaptureHold(hold="hold#1", amount=5))
     story.when(Refund(charge="charge#1", amount=2)).answered(refunded="2").shows(settled=7)
+
+
+def test_what_a_capture_took_beyond_its_hold_comes_back_too() -> None:
+    story = Story.of(policies={"capture_tolerance_percent": 100})
+    story.given(Grant(amount=10), Grant(amount=10), CreateHold(amount=10, role="service"))
+    story.given(CaptureHold(hold="hold#1", amount=16)).when(Refund(charge="charge#1", amount=9))
+    facts = {"refund": "refund#1", "charge": "charge#1", "amount": "9", "refunded_total": "9"}
+    story.then(("charge_refunded", {**facts, "slices": slices(grant2=6, grant1=3)})).shows(settled=13)

@@ -257,20 +257,21 @@ class LedgerMachine(RuleBasedStateMachine):
         user=users,
         amount=amounts,
         service=services,
-        revoked=st.sampled_from([None, None, 30, 300]),
+        policy=st.sampled_from([None, "debt", "absorb"]),
         later=st.sampled_from([0, 60, 400]),
         back=maybe_amounts,
     )
     def regret(
-        self, *, user: str, amount: int, service: str | None, revoked: int | None, later: int, back: int | None
+        self, *, user: str, amount: int, service: str | None, policy: str | None, later: int, back: int | None
     ) -> None:
         """A charge that is given back, after its grant may have been revoked or have expired."""
         before = len(self.charges)
         self.charge(user, amount, service)
         if len(self.charges) == before:
             return
-        if revoked and self.grants:
-            self.revoke(0, revoked, "absorb")
+        own = [number for number, (owner, _) in enumerate(reversed(self.grants)) if owner == user]
+        if policy and own:
+            self.revoke(own[0], None, policy)
         if later:
             self.advance(later)
         self.refund(0, back)
