@@ -20,7 +20,7 @@ from libs.events.envelope import (
     to_headers,
 )
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=40)
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).filter(str.isprintable)
 ENVELOPES = st.builds(
     Envelope,
     id=TEXT,

@@ -85,7 +85,7 @@ async def test_a_gap_is_filled_from_the_feed(world: World) -> None:
         await eventually(lambda: world.all_numbered(60))
         await world.counter.execute("UPDATE relay_checkpoints SET seq = 60 WHERE seq = 40")
         await world.count(range(60, 70), user="one")
-        async with world.running(world.relay().run()):
+        async with world.running(world.relay(heartbeat_s=60).run()):
             await eventually(lambda: world.has_noted(range(70)))
     assert _value(CONSUMER_GAPS) > gaps
 

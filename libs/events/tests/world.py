@@ -142,15 +142,15 @@ class World:
         """Numbers the counter's outbox."""
         return Stamper(self.counter, poll_s=0.01)
 
-    def relay(self, pool: Pool | None = None) -> Relay:
+    def relay(self, heartbeat_s: float = 0.2) -> Relay:
         """Publishes the counter's events."""
         return Relay(
             self.log,
-            pool or self.counter,
+            self.counter,
             self.bus,
             {self.events: PARTITIONS},
             poll_s=0.01,
-            heartbeat_s=0.2,
+            heartbeat_s=heartbeat_s,
             retry_s=0.05,
         )
 
@@ -216,11 +216,11 @@ class World:
 
     # The diary.
 
-    def consumer(self, times: Times = TIMES, pool: Pool | None = None) -> Consumer:
+    def consumer(self, times: Times = TIMES) -> Consumer:
         """Consumes the counter's events into the diary."""
         return Consumer(
             self.name,
-            pool or self.diary,
+            self.diary,
             self.bus,
             [Subscription(self.source, self.events, range(PARTITIONS), self.feed)],
             {Counted: self._note},
