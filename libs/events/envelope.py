@@ -19,6 +19,9 @@ from libs.events.partition import partition_key
 
 CONTENT_TYPE = "application/json"
 HEARTBEAT_TYPE = "tallystick.heartbeat.v1"
+ATTRIBUTE_MAX = 256
+"""Characters of a text attribute."""
+
 SOURCE_PREFIX = "/tallystick/"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -152,9 +155,17 @@ def _count(attributes: Mapping[str, bytes], name: str) -> int | None:
     return int(raw)
 
 
+def _text(raw: bytes) -> str:
+    """An attribute as text: printable, and short enough to be kept beside every event."""
+    text = raw.decode()
+    if not text.isprintable() or len(text) > ATTRIBUTE_MAX:
+        raise ValueError("an attribute is too long or has a control character")
+    return text
+
+
 def _optional(attributes: Mapping[str, bytes], name: str) -> str | None:
     raw = attributes.get(name)
-    return None if raw is None else raw.decode()
+    return None if raw is None else _text(raw)
 
 
 def from_record(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envelope | Heartbeat:
@@ -169,25 +180,25 @@ def from_record(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> En
             raise InvalidMessage("invalid_attribute", "specversion", _readable(attributes))
         if attributes["content-type"] != b"application/json":
             raise InvalidMessage("invalid_content_type", "not application/json", _readable(attributes))
-        source = attributes["ce_source"].decode()
+        source = _text(attributes["ce_source"])
         if not source.startswith(SOURCE_PREFIX) or len(source) == len(SOURCE_PREFIX):
             raise InvalidMessage("invalid_source", source[:200], _readable(attributes))
         source = source[len(SOURCE_PREFIX) :]
-        message_type = attributes["ce_type"].decode()
+        message_type = _text(attributes["ce_type"])
         if message_type == HEARTBEAT_TYPE:
             return Heartbeat(
                 source=source,
-                stream=attributes["ce_stream"].decode(),
+                stream=_text(attributes["ce_stream"]),
                 seq=int(attributes["ce_seq"]),
                 time_us=parse_time(attributes["ce_time"].decode()),
             )
         return Envelope(
-            id=attributes["ce_id"].decode(),
+            id=_text(attributes["ce_id"]),
             source=source,
             type=message_type,
             time_us=parse_time(attributes["ce_time"].decode()),
-            subject=attributes["ce_subject"].decode(),
-            app=attributes["ce_app"].decode(),
+            subject=_text(attributes["ce_subject"]),
+            app=_text(attributes["ce_app"]),
             data=value or b"",
             correlation_id=_optional(attributes, "ce_correlationid"),
             causation_id=_optional(attributes, "ce_causationid"),
@@ -223,12 +234,12 @@ def from_raw_json(raw: bytes) -> Envelope | Heartbeat:
 
 
 def _readable(attributes: Mapping[str, bytes]) -> dict[str, str]:
-    """The CloudEvents attributes that are text, without their prefix."""
+    """The CloudEvents attributes that are text, without their prefix, made printable."""
     found = {}
     for name, raw in attributes.items():
         if name.startswith("ce_") and raw is not None:
-            text = raw[:1000].decode(errors="replace")
-            found[name[3:]] = text.replace("\x00", "�")
+            text = raw[:ATTRIBUTE_MAX].decode(errors="replace")
+            found[name[3:]] = "".join([sign if sign.isprintable() else "�" for sign in text])
     return found
 
 

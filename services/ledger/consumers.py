@@ -16,9 +16,12 @@ from typing import cast
 from pydantic import ValidationError
 
 from libs.events.bus import Bus
-from libs.events.command_reader import CommandBatch, CommandReader, load_cursors
+from libs.events.command_reader import CommandReader, load_cursors
 from libs.events.contracts.ledger.commands import Body
+from libs.events.dead_letters import open_by_source, revive
 from libs.events.envelope import Envelope, InvalidMessage
+from libs.events.metrics import DEAD_LETTERS_OPEN
+from libs.events.partition import partition_of
 from libs.service.bodies import errors_from_pydantic
 from libs.service.db import Pool
 from libs.service.problems import Overloaded, Unavailable
@@ -26,14 +29,16 @@ from services.ledger.domain.commands import Command
 from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import BY_CONTRACT, Kind, Origin, request_for
 from services.ledger.requests import Answer, BuryMessage, Cursor, Request
-from services.ledger.store.log_source import COMMANDS_TOPIC
+from services.ledger.store import dead_letters
+from services.ledger.store.heads import UNREACHABLE
+from services.ledger.store.log_source import COMMANDS_TOPIC, SOURCE
 from services.ledger.writer.engine import Writer
 
 logger = logging.getLogger(__name__)
 
 ROLE = "service"
 POLL_S = 0.1
-ATTRIBUTE_MAX = 200
+REPLAY_POLL_S = 1.0
 
 
 class CommandConsumer:
@@ -66,11 +71,15 @@ class CommandConsumer:
             if writer is None:
                 await asyncio.sleep(POLL_S)
                 continue
+            replaying = asyncio.create_task(self._replay(writer), name="replays")
             try:
                 await self._follow(writer)
             except Unavailable:
                 # The writer has ended or could not store something: whatever follows starts from the cursors.
                 await asyncio.sleep(POLL_S)
+            finally:
+                replaying.cancel()
+                await asyncio.gather(replaying, return_exceptions=True)
 
     async def _follow(self, writer: Writer) -> None:
         reader = CommandReader(self._bus, COMMANDS_TOPIC, sorted(writer.owned), self._partitions, self._cursors)
@@ -78,10 +87,35 @@ class CommandConsumer:
         async with contextlib.aclosing(reader.batches()) as batches:
             async for batch in batches:
                 for offset, item in batch.items:
-                    request = self._request(batch, offset, item)
+                    cursor = Cursor(batch.cluster_id, batch.topic, batch.partition, offset)
+                    request = _burial(item, cursor) if isinstance(item, InvalidMessage) else self._request(cursor, item)
                     outstanding.append(await self._submit(writer, request))
                 while len(outstanding) > self._outstanding_max or (outstanding and outstanding[0].done()):
                     await outstanding.popleft()
+
+    async def _replay(self, writer: Writer) -> None:
+        """Decide again the dead letters that somebody asked for; a repeat is harmless by its idempotency key."""
+        while True:
+            try:
+                for source, number in (await open_by_source(self._pool, SOURCE)).items():
+                    DEAD_LETTERS_OPEN.labels(source).set(number)
+                for dead_letter, message in await dead_letters.asked_again(self._pool):
+                    await self._replay_one(writer, dead_letter, message)
+            except (*UNREACHABLE, Unavailable) as error:
+                logger.warning("dead letters wait: %s", error)
+            await asyncio.sleep(REPLAY_POLL_S)
+
+    async def _replay_one(self, writer: Writer, dead_letter: int, message: bytes) -> None:
+        try:
+            command = revive(message)
+        except InvalidMessage as error:
+            await dead_letters.note_failed(self._pool, dead_letter, str(error))
+            return
+        if partition_of(command.app, command.subject, self._partitions) not in writer.owned:
+            # The shard that writes this account replays it.
+            return
+        await (await self._submit(writer, self._request(None, command)))
+        await dead_letters.note_replayed(self._pool, dead_letter)
 
     async def _cursors(self, cluster_id: str) -> Mapping[int, int]:
         async with self._pool.acquire() as connection:
@@ -96,12 +130,7 @@ class CommandConsumer:
             except Overloaded:
                 await asyncio.sleep(POLL_S / 10)
 
-    def _request(self, batch: CommandBatch, offset: int, item: Envelope | InvalidMessage) -> Request:
-        cursor = Cursor(batch.cluster_id, batch.topic, batch.partition, offset)
-        if isinstance(item, InvalidMessage):
-            return _burial(item, cursor)
-        if not _clean(item):
-            return _burial(InvalidMessage("control_character", "An attribute has a control character."), cursor)
+    def _request(self, cursor: Cursor | None, item: Envelope) -> Request:
         kind = BY_CONTRACT.get(item.type)
         if kind is None:
             return self._refusal(item, cursor, Rejected(404, "unknown_command", f"There is no command {item.type}."))
@@ -114,7 +143,7 @@ class CommandConsumer:
             )
         return self._command(item, cursor, kind)
 
-    def _command(self, item: Envelope, cursor: Cursor, kind: Kind) -> Request:
+    def _command(self, item: Envelope, cursor: Cursor | None, kind: Kind) -> Request:
         try:
             # Every contract of ours is a body with the id of its path beside it.
             fields = cast("type[Body]", kind.contract).model_validate_json(item.data)
@@ -130,18 +159,19 @@ class CommandConsumer:
         return request
 
     @staticmethod
-    def _refusal(item: Envelope, cursor: Cursor, rejected: Rejected) -> Request:
+    def _refusal(item: Envelope, cursor: Cursor | None, rejected: Rejected) -> Request:
         """A request that does nothing but refuse: the refusal and the cursor are stored as any outcome is."""
 
         def refuse(_scale: int) -> Command:
             raise rejected
 
         origin = _origin(item, cursor)
+        kind = BY_CONTRACT.get(item.type)
         return Request(
             app=origin.app,
             user=item.subject,
             asset=None,
-            type="refused",
+            type="unknown" if kind is None else kind.name,
             build=refuse,
             caller=origin.caller,
             key="",
@@ -158,7 +188,7 @@ class CommandConsumer:
         )
 
 
-def _origin(item: Envelope, cursor: Cursor) -> Origin:
+def _origin(item: Envelope, cursor: Cursor | None) -> Origin:
     return Origin(
         app=item.app,
         caller=item.source,
@@ -173,22 +203,6 @@ def _origin(item: Envelope, cursor: Cursor) -> Origin:
         traceparent=item.traceparent,
         cursor=cursor,
     )
-
-
-def _clean(item: Envelope) -> bool:
-    """Whether the attributes that go to the log are printable and of a decent length."""
-    for text in (
-        item.id,
-        item.app,
-        item.subject,
-        item.idempotency_key,
-        item.actor,
-        item.correlation_id,
-        item.traceparent,
-    ):
-        if text is not None and (not text.isprintable() or len(text) > ATTRIBUTE_MAX):
-            return False
-    return True
 
 
 def _burial(message: InvalidMessage, cursor: Cursor) -> Request:
