@@ -150,6 +150,7 @@ def test_limits_of_the_common_fields(field: str, value: Any, code: str) -> None:
         (c.CreateHold, {"ttl_s": 0}, ("greater_than", "ttl_s")),
         (c.CreateHold, {"grant": HOLD}, ("invalid_id", "grant")),
         (c.CreateHold, {"partial": "yes"}, ("bool_type", "partial")),
+        (c.GrantCredits, {"source": "allowance"}, ("literal_error", "source")),
         (c.CaptureHold, {"final": 1}, ("bool_type", "final")),
         (c.CaptureHold, {"hold": "hold_1"}, ("invalid_id", "hold")),
         (c.RevokeGrant, {"policy": "forgive"}, ("literal_error", "policy")),

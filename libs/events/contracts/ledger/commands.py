@@ -15,6 +15,7 @@ from libs.events.contracts.ledger.fields import (
     Amount,
     ChargeId,
     Description,
+    GrantedSource,
     GrantId,
     HoldId,
     Label,
@@ -24,7 +25,6 @@ from libs.events.contracts.ledger.fields import (
     Reason,
     RevokePolicy,
     Seconds,
-    Source,
     User,
     Zone,
 )
@@ -75,7 +75,7 @@ class GrantCredits(Body, Command):
 
     user: User
     amount: Amount
-    source: Source = "promo"
+    source: GrantedSource = "promo"
     priority: int = Field(default=100, ge=0, le=1_000_000)
     effective_at: Moment | None = None
     expires_at: Moment | None = None

@@ -151,6 +151,9 @@ Seconds = Annotated[int, Field(gt=0, le=31_622_400)]
 Source = Literal["paid", "promo", "allowance", "code", "earned", "refund", "cashback", "referral", "opening"]
 """Where credits came from."""
 
+GrantedSource = Literal["paid", "promo", "code", "earned", "refund", "cashback", "referral", "opening"]
+"""What a grant may say of itself: allowances are made by the ledger only."""
+
 RevokePolicy = Literal["debt", "absorb", "block"]
 """What becomes of credits that were spent before their grant is revoked."""
 
