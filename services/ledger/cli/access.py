@@ -92,6 +92,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise CliError(f"the database does not answer: {error or type(error).__name__}", EXIT_UNREACHABLE) from None
     except LookupError as error:
         raise CliError(str(error), EXIT_UNREACHABLE) from None
+    except asyncpg.LockNotAvailableError:
+        raise
     except asyncpg.PostgresError as error:
         raise CliError(f"the database refused: {error}", EXIT_UNREACHABLE) from None
     except KeyboardInterrupt:

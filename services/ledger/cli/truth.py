@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
+import asyncpg
 import typer
 
 from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError, Progress, signing_key
 from libs.service.db import create_pool
 from services.ledger.anchors import anchor_once
 from services.ledger.cli.access import Access, run
+from services.ledger.rebuild import UnsoundLogError
+from services.ledger.rebuild import rebuild as make_anew
+from services.ledger.store.rebuild_tables import RebuildRunningError
 from services.ledger.verify.run import Verification
 from services.ledger.verify.run import verify as prove
 from services.ledger.verify.workers import jobs_default
@@ -64,6 +68,35 @@ def _show(outcome: Verification, seconds: float) -> None:
     first = next((v for v in outcome.violations if v.position is not None), None)
     where = "" if first is None else f" The first bad position is {first.position} of partition {first.partition}."
     print(f"The books are wrong: {outcome.violation_count} violations; {looked_at}.{where}")
+
+
+def rebuild(
+    swap: Annotated[bool, typer.Option("--swap", help="Put what was made in the place of the live tables.")] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Make accounts, lots, holds, transfers and configurations anew from the log, and compare them with the live ones.
+
+    The ledger may go on running. Ends with 1 if anything differs, unless `--swap` has put it right.
+    """
+    access = Access()
+    began = time.monotonic()
+    try:
+        with Progress("rebuilding") as bar:
+            outcome = run(make_anew(access.owner_dsn, swap=swap, jobs=jobs or jobs_default(), meter=bar))
+    except (UnsoundLogError, RebuildRunningError) as error:
+        raise CliError(str(error), EXIT_FOUND) from None
+    except asyncpg.LockNotAvailableError:
+        message = "somebody reads the tables for long (`verify`, a backup): nothing was changed; try again later"
+        raise CliError(message, EXIT_FOUND) from None
+    for difference in outcome.differences[:SHOWN_MAX]:
+        print(difference.detail)
+    if outcome.difference_count > SHOWN_MAX:
+        print(f"… and {outcome.difference_count - SHOWN_MAX} more")
+    found = f"{outcome.difference_count} rows differ" if outcome.difference_count else "nothing differs"
+    done = " The new tables are in place." if outcome.swapped else ""
+    print(f"Rebuilt from {outcome.events:,} events in {time.monotonic() - began:.1f} s: {found}.{done}")
+    if outcome.difference_count and not outcome.swapped:
+        raise typer.Exit(EXIT_FOUND)
 
 
 def anchor() -> None:

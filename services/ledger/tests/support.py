@@ -180,12 +180,17 @@ class Ledger:
         while True:
             writer = await self.writer()
             try:
-                return await writer.submit(request)
+                answer = writer.submit(request)
+                while not answer.done() and self.leader.writer is writer:
+                    await asyncio.wait([answer], timeout=0.05)
+                if answer.done():
+                    return answer.result()
             except Problem as problem:
-                if problem.status != 503 or monotonic() > deadline:
+                if problem.status != 503:
                     raise
-                await asyncio.sleep(0.01)
-                request.answer = asyncio.get_running_loop().create_future()
+            assert monotonic() < deadline, f"{request.type} is not answered"
+            await asyncio.sleep(0.01)
+            request.answer = asyncio.get_running_loop().create_future()
 
     async def do(self, name: str, user: str = "", /, **fields: Any) -> Done:
         """Do one command: `await ledger.do("grant", "ann", amount=100)`; see `request` for the rest."""

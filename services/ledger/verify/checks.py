@@ -26,7 +26,8 @@ from services.ledger.writer.log import APP_ACCOUNT, object_of
 SCHEMA_VERSION = 1
 VIOLATIONS_MAX = 50
 """How many violations of a partition are kept; all are counted."""
-_UNFOLDABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
+UNFOLDABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
+"""What decoding or folding an event raises that does not fit the log."""
 
 
 @dataclass(slots=True)
@@ -171,7 +172,7 @@ class PartitionCheck:
             else:
                 scale = 0
             again = codec.encode(event, scale)
-        except _UNFOLDABLE as error:
+        except UNFOLDABLE as error:
             self.found.add("I12", f"the payload cannot be read as {row.type}: {error!r}", row.position)
             return None
         if again != row.payload and (row.app, row.user, row.asset) not in self.broken:
@@ -223,7 +224,7 @@ class PartitionCheck:
         try:
             after = self.fold.next(key, event)
             self.fold.keep(key, after, event)
-        except _UNFOLDABLE as error:
+        except UNFOLDABLE as error:
             self._break(key, "I5", f"{_name(key)} cannot be folded: {error!r}", row)
             return
         self._check_available(row, after, event)

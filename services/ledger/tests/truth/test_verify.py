@@ -320,7 +320,7 @@ async def test_a_forged_anchor_is_named(ledger: Ledger, anchors: AnchorPlace) ->
     await refused(ledger, 1)
     await anchored(ledger, anchors)
     (file,) = anchors.directory.glob("*.jsonl")
-    file.write_text(file.read_text().replace(',1,"', ',2,"'))
+    file.write_text(file.read_text().replace('"heads":[[0', '"heads":[[1'))
     assert "its signature is wrong" in told(await verify(ledger.dsn, anchors=anchors))[0]
     stranger = AnchorPlace(anchors.directory, {})
     assert "signed by a key that is not known" in told(await verify(ledger.dsn, anchors=stranger))[0]
