@@ -13,7 +13,7 @@ import httpx
 
 from bench import http, kafka, size
 from bench.machine import resident_mb
-from bench.pgbench import Postgres
+from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
 from bench.rounds import Side, cost_ratio, ratio, take_turns
 from bench.world import ROOT, BenchError, World
@@ -57,13 +57,16 @@ def tell(line: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 
-def profile(world: World, seconds: float) -> None:
-    """Spread and hot charges with 64 clients, each with a profile of its own."""
+def profile(world: World, options: argparse.Namespace) -> None:
+    """Spread and hot charges with 64 clients and by Kafka, each with a profile of its own."""
     ledger = world.ledger()
     ledger.configure()
     tell("funding the accounts")
     http.fund(ledger)
-    for side in http.sides(ledger, seconds, (http.MOST,)):
+    world.settle(ledger.database)
+    sides = http.sides(ledger, options.seconds, (http.MOST,)) if "http" in options.parts else []
+    sides += kafka.sides(world, ledger) if "kafka" in options.parts else []
+    for side in sides:
         ledger.cut_profile()
         tell(side.name)
         before = ledger.counters()
@@ -71,7 +74,8 @@ def profile(world: World, seconds: float) -> None:
         told = http.batches(before, ledger.counters())
         written = ledger.cut_profile()
         cost = " + ".join(f"{us:.0f} {name}" for name, us in sample.cost_us.items())
-        print(f"\n{side.name}: {sample.per_s:,.0f}/s under the profiler, p99 {sample.p99_ms:.1f} ms")
+        p99 = "" if sample.p99_ms is None else f", p99 {sample.p99_ms:.1f} ms"
+        print(f"\n{side.name}: {sample.per_s:,.0f}/s under the profiler{p99}")
         print(f"{told}; µs of processor time each: {cost}; {written}\n")
         print("\n".join(written.read_text().splitlines()[:SHOWN]))
 
@@ -83,6 +87,7 @@ def http_part(world: World, postgres: Postgres, options: argparse.Namespace, rep
     ledger.configure()
     tell("grants by HTTP, which fund the accounts")
     report.series |= take_turns([Side(GRANTS, lambda: http.fund(ledger))], 1, tell)
+    world.settle(ledger.database, DATABASE)
     sides = http.sides(ledger, seconds)
     spread, hot = http.spread_name(), http.hot_name()
     sides += [
@@ -109,6 +114,7 @@ def kafka_part(world: World, postgres: Postgres, options: argparse.Namespace, re
         ledger.configure()
         tell("funding the accounts")
         http.fund(ledger)
+        world.settle(ledger.database, DATABASE)
     sides = kafka.sides(world, ledger, 0.5 if options.quick else 1.0)
     sides.append(Side(BARE, lambda: postgres.bare(options.seconds)))
     found = take_turns(sides, options.rounds, tell)
@@ -141,7 +147,7 @@ def main() -> None:
     report = Report()
     with World(options.data, options.profile) as world:
         if options.profile is not None:
-            profile(world, options.seconds)
+            profile(world, options)
             return
         postgres = Postgres(world)
         parts: dict[str, Callable[[], None]] = {

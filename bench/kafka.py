@@ -12,7 +12,7 @@ import asyncpg
 from confluent_kafka import Producer
 
 from bench.rounds import Sample, Side
-from bench.world import APP, HOT, USERS, BenchError, Ledger, World
+from bench.world import APP, COMMAND_SOURCE, HOT, USERS, BenchError, Ledger, World
 from deploy.embedded.services import LEDGER
 from libs.events.contracts.base import encode
 from libs.events.contracts.ledger.commands import ChargeCredits
@@ -22,7 +22,6 @@ from libs.events.partition import partition_of
 
 TOPIC = "ledger.commands"
 PARTITIONS = LEDGER.topics[TOPIC]
-SOURCE = "edge"
 SPREAD_COUNT = 24_000
 HOT_COUNT = 8_000
 """A partition of the embedded broker keeps 5 MB, and a hot account has one partition."""
@@ -43,7 +42,8 @@ def sides(world: World, ledger: Ledger, share: float = 1.0) -> list[Side]:
 
 async def _decide_all(world: World, ledger: Ledger, users: Sequence[str], count: int) -> Sample:
     """The rate from the moment when the last command lies in the broker. What was decided before is not counted."""
-    messages = _messages(users, count, world.run_name())
+    run = world.run_name()
+    messages = _messages(users, count, run)
     connection = await asyncpg.connect(world.postgres.admin.dsn(ledger.database))
     try:
         target = await _position(connection) + count
@@ -59,8 +59,8 @@ async def _decide_all(world: World, ledger: Ledger, users: Sequence[str], count:
             if time.perf_counter() > began + LIMIT_S:
                 raise BenchError(f"{target - position} of {count} commands were not decided in {LIMIT_S:g} s")
         took_s = time.perf_counter() - began
-        cost_us = meter.each_us(target - first, 0.0)
-        await _require_charges(connection, count)
+        cost_us = meter.each_us(target - first)
+        await _require_charges(connection, run, count)
         return Sample((target - first) / took_s, cost_us=cost_us)
     finally:
         await connection.close()
@@ -71,13 +71,13 @@ async def _position(connection: Connection) -> int:
     return position
 
 
-async def _require_charges(connection: Connection, count: int) -> None:
+async def _require_charges(connection: Connection, run: str, count: int) -> None:
     """A refusal is an event too, and would be taken for a charge."""
-    refused = await connection.fetchval(
-        "SELECT convert_from(payload, 'UTF8') FROM events WHERE app = $1 AND type = 'command_refused' LIMIT 1", APP
+    charged = await connection.fetchval(
+        "SELECT count(*) FROM events WHERE type = 'ledger.credits_charged.v1' AND idempotency_key LIKE $1", f"{run}-%"
     )
-    if refused is not None:
-        raise BenchError(f"of {count} commands some were refused: {refused}")
+    if charged != count:
+        raise BenchError(f"of {count} commands only {charged} became charges")
 
 
 def _messages(users: Sequence[str], count: int, run: str) -> list[Envelope]:
@@ -87,7 +87,7 @@ def _messages(users: Sequence[str], count: int, run: str) -> list[Envelope]:
     return [
         Envelope(
             id=f"command_{run}_{number}",
-            source=SOURCE,
+            source=COMMAND_SOURCE,
             type=ChargeCredits.TYPE,
             time_us=now_us,
             subject=user,

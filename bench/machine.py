@@ -84,9 +84,11 @@ class Meter:
         self._pids = pids
         self._before = self._now()
 
-    def each_us(self, count: int, client_s: float) -> dict[str, float]:
+    def each_us(self, count: int, client_s: float | None = None) -> dict[str, float]:
         """Microseconds for each of `count` things done, by process, and those of the client, which counts its own."""
-        spent = {name: now - self._before[name] for name, now in self._now().items()} | {"client": client_s}
+        spent = {name: now - self._before[name] for name, now in self._now().items()}
+        if client_s is not None:
+            spent["client"] = client_s
         return {name: seconds / max(count, 1) * 1e6 for name, seconds in spent.items()}
 
     def _now(self) -> dict[str, float]:

@@ -21,7 +21,9 @@ DATABASE = "pgbench"
 BATCH = 256
 BALANCE = 10**15
 MARGIN_S = 60
-PAYLOAD = b'{"id":"charge_2a01JD6Q5Z0000000000000000","amount":"1.00","slices":[{"lot":"grant_2a01","amount":"1.00"}]}'
+PAYLOAD = b"x" * 320
+HASH = b"h" * 32
+"""What an event of a charge has."""
 
 SCHEMA = f"""
 CREATE TABLE balances (account int PRIMARY KEY, balance bigint NOT NULL CHECK (balance >= 0)) WITH (fillfactor = 50);
@@ -29,8 +31,8 @@ CREATE TABLE journal (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int NOT NULL, amount bigint NOT NULL,
     made_at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE log (
-    partition smallint, position bigint, account int NOT NULL, time timestamptz NOT NULL, payload bytea NOT NULL,
-    PRIMARY KEY (partition, position));
+    partition smallint, position bigint, account int NOT NULL, type text NOT NULL, event_id text NOT NULL,
+    time timestamptz NOT NULL, payload bytea NOT NULL, hash bytea NOT NULL, PRIMARY KEY (partition, position));
 INSERT INTO balances SELECT n, {BALANCE} FROM generate_series(1, {ACCOUNTS}) n;
 """
 SCRIPT = """
@@ -83,13 +85,14 @@ class Postgres:
         connection = await asyncpg.connect(self._owner)
         try:
             insert = await connection.prepare(
-                "INSERT INTO log SELECT 0, p, a, now(), x FROM unnest($1::bigint[], $2::int[], $3::bytea[]) u(p, a, x)"
+                "INSERT INTO log SELECT 0, p, a, 'ledger.credits_charged.v1', e, now(), x, h"
+                " FROM unnest($1::bigint[], $2::int[], $3::text[], $4::bytea[], $5::bytea[]) u(p, a, e, x, h)"
             )
             update = await connection.prepare(
                 "UPDATE balances b SET balance = b.balance - 1 FROM unnest($1::int[]) u(a)"
                 " WHERE b.account = u.a AND b.balance >= 1"
             )
-            payloads = [PAYLOAD] * BATCH
+            payloads, hashes = [PAYLOAD] * BATCH, [HASH] * BATCH
             everyone = range(1, ACCOUNTS + 1)
             batches = 0
             meter, cpu_from = self._meter(), time.process_time()
@@ -97,8 +100,9 @@ class Postgres:
             while (now := time.perf_counter()) < began + seconds:
                 accounts = random.sample(everyone, BATCH)
                 positions = list(range(self._position + 1, self._position + BATCH + 1))
+                ids = [f"event_{position:032d}" for position in positions]
                 async with connection.transaction():
-                    await insert.fetch(positions, accounts, payloads)
+                    await insert.fetch(positions, accounts, ids, payloads, hashes)
                     await update.fetch(accounts)
                 self._position += BATCH
                 batches += 1

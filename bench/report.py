@@ -16,6 +16,8 @@ from rich.table import Table
 from bench.machine import BUSY_SHARE, CORES
 from bench.rounds import Series
 
+SPENDERS = ("ledger", "postgres", "client")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -65,6 +67,7 @@ class Report:
         console.print(f"\n{self.began:%Y-%m-%d %H:%M} UTC, {_machine()}\n")
         if self.series:
             console.print(self._rates())
+            console.print(f"¹ processor time for each thing done: {' + '.join(SPENDERS)}\n")
         if self.targets:
             console.print(self._ratios())
         for name, value in self.facts:
@@ -88,7 +91,7 @@ class Report:
 
     def _rates(self) -> Table:
         table = Table("measured", title="Rates (medians of the rounds)", title_justify="left")
-        for column in ("per second", "lowest … highest", "CPU µs each", "p50 ms", "p99 ms", "generator", "others"):
+        for column in ("per second", "lowest … highest", "CPU µs each¹", "p50 ms", "p99 ms", "generator", "others"):
             table.add_column(column, justify="right")
         for series in self.series.values():
             low, high = series.spread
@@ -96,7 +99,7 @@ class Report:
                 series.name,
                 f"{series.per_s:,.0f}",
                 f"{low:,.0f} … {high:,.0f}",
-                " + ".join(f"{value:.0f} {name}" for name, value in series.cost_us.items()),
+                " + ".join(_cost(series.cost_us, name) for name in SPENDERS) if series.cost_us else "",
                 _number(series.p50_ms),
                 _number(series.p99_ms),
                 _share(series.generator_busy),
@@ -138,6 +141,10 @@ def _series_json(series: Series) -> dict[str, Any]:
 
 def _machine() -> str:
     return f"{CORES} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def _cost(costs: dict[str, float], name: str) -> str:
+    return f"{costs[name]:.0f}" if name in costs else "–"
 
 
 def _number(value: float | None) -> str:

@@ -24,6 +24,7 @@ from deploy.embedded.child import Child
 from deploy.embedded.ports import LOOPBACK, free_port
 from deploy.embedded.postgres import PostgresServer
 from deploy.embedded.services import LEDGER
+from libs.events.contracts.ledger.commands import ChargeCredits
 from libs.service.auth import ROLE_SCOPES
 from libs.service.keys import ensure_keys, issue_token
 
@@ -31,6 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 APP = "bench"
 ASSET = "credits"
 HOT = "hot"
+COMMAND_SOURCE = "bench"
+"""The service that the Kafka commands are said to come from."""
 ACCOUNTS = 10_000
 USERS = [f"user-{number:05d}" for number in range(ACCOUNTS)]
 CONFIG: dict[str, Any] = {"assets": {ASSET: {"scale": 2}}}
@@ -119,6 +122,7 @@ class World:
             "TALLYSTICK_LOG_LEVEL": "warning",
             "TALLYSTICK_LEDGER_PORT": str(port),
             "TALLYSTICK_LEDGER_DSN": self.postgres.dsn(database, database),
+            "TALLYSTICK_LEDGER_COMMAND_SOURCES": json.dumps({COMMAND_SOURCE: [ChargeCredits.TYPE]}),
             "TALLYSTICK_LEDGER_OWNER_DSN": self.postgres.dsn(database, f"{database}_owner"),
         }
 
@@ -127,6 +131,12 @@ class World:
         """The process whose children are all of PostgreSQL."""
         assert self.postgres.child is not None
         return self.postgres.child.pid
+
+    def settle(self, *databases: str) -> None:
+        """What autovacuum would have done within a minute: plans made for empty tables are forgotten."""
+        for database in databases:
+            self.postgres.admin.sql("VACUUM ANALYZE", database=database)
+        self.postgres.admin.sql("CHECKPOINT")
 
     def run_name(self) -> str:
         """A name that no other run of this world has: what makes its idempotency keys new."""
