@@ -17,8 +17,8 @@ from libs.events.bus import Bus, Message
 from libs.events.commands import Outcome, OutcomeRecorder, Republisher, recorded_outcome, send_command
 from libs.events.consumer import Consumer, Subscription
 from libs.events.contracts.base import Command, encode
-from libs.events.contracts.ledger.commands import ChargeCredits, GrantCredits
-from libs.events.contracts.ledger.events import CommandRefused, CreditsCharged, CreditsGranted
+from libs.events.contracts.ledger.commands import CreateHold, GrantCredits
+from libs.events.contracts.ledger.events import CommandRefused, CreditsGranted, HoldCreated
 from libs.events.db import MIGRATIONS, Connection, Pool
 from libs.events.envelope import Envelope, to_headers
 from libs.events.feed import FeedClient
@@ -35,7 +35,7 @@ from tests.plugins.postgres import Database, DatabaseFrom
 
 pytestmark = pytest.mark.anyio
 
-SOURCE = "codes"
+SOURCE = "payments"
 APP = "kernel"
 COMMANDS, EVENTS = "ledger.commands", "ledger.events"
 DEADLINE_S = 30.0
@@ -58,7 +58,7 @@ async def eventually(check: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.02)
 
 
-class Codes:
+class Payments:
     """A service beside the ledger: sends commands from its outbox, and consumes what the ledger tells."""
 
     def __init__(self, suite: Suite, pool: Pool, bus: Bus, http: httpx.AsyncClient) -> None:
@@ -75,7 +75,7 @@ class Codes:
             pool,
             bus,
             [Subscription("ledger", EVENTS, range(PARTITIONS_DEFAULT), self._feed)],
-            {CreditsGranted: self._hear, CreditsCharged: self._hear, CommandRefused: self._hear},
+            {CreditsGranted: self._hear, HoldCreated: self._hear, CommandRefused: self._hear},
             observers=[OutcomeRecorder()],
         )
         async with asyncio.TaskGroup() as group:
@@ -86,7 +86,13 @@ class Codes:
         """Send a command with its cause; returns its id."""
         async with self.pool.acquire() as connection, connection.transaction():
             return await send_command(
-                connection, self._outbox, command, app=APP, user=user, idempotency_key=key, cause=Cause(actor="code-7")
+                connection,
+                self._outbox,
+                command,
+                app=APP,
+                user=user,
+                idempotency_key=key,
+                cause=Cause(actor="admin:ann"),
             )
 
     async def outcome(self, command_id: str) -> Outcome:
@@ -102,6 +108,18 @@ class Codes:
         assert found is not None
         return found
 
+    async def refused(self, command: Envelope) -> None:
+        """Returns when the command's refusal has been heard."""
+
+        async def told() -> bool:
+            return command.id in await self._refusals()
+
+        await eventually(told)
+
+    async def _refusals(self) -> set[str]:
+        rows = await self.pool.fetch("SELECT causation_id FROM heard WHERE type = 'ledger.command_refused.v1'")
+        return {row["causation_id"] for row in rows}
+
     async def heard(self, user: str) -> list[tuple[str, str]]:
         """(causation id, type) of each effect that an event about the user has had here."""
         rows = await self.pool.fetch("SELECT causation_id, type FROM heard WHERE user_id = $1", user)
@@ -109,7 +127,7 @@ class Codes:
 
     @staticmethod
     async def _hear(connection: Connection, envelope: Envelope, event: object) -> None:
-        user = event.user if isinstance(event, CommandRefused) else envelope.subject
+        user = event.user or "" if isinstance(event, CommandRefused) else envelope.subject
         await connection.execute(
             "INSERT INTO heard (event_id, causation_id, user_id, type) VALUES ($1, $2, $3, $4)",
             envelope.id,
@@ -143,15 +161,15 @@ def command(user: str, body: Command, **attributes: Any) -> Envelope:
 
 
 @pytest.fixture
-async def codes(suite: Suite, database_from: DatabaseFrom) -> AsyncIterator[Codes]:
+async def payments(suite: Suite, database_from: DatabaseFrom) -> AsyncIterator[Payments]:
     """The service, running."""
-    database = await database_from("e2e.codes", _prepare)
+    database = await database_from("e2e.payments", _prepare)
     async with (
-        await create_pool(database.runtime_dsn, application_name="codes") as pool,
+        await create_pool(database.runtime_dsn, application_name="payments") as pool,
         httpx.AsyncClient(timeout=10.0) as http,
-        Bus(suite.kafka, {COMMANDS: PARTITIONS_DEFAULT, EVENTS: PARTITIONS_DEFAULT}, client_id="codes") as bus,
+        Bus(suite.kafka, {COMMANDS: PARTITIONS_DEFAULT, EVENTS: PARTITIONS_DEFAULT}, client_id="payments") as bus,
     ):
-        service = Codes(suite, pool, bus, http)
+        service = Payments(suite, pool, bus, http)
         running = asyncio.create_task(service.run())
         yield service
         running.cancel()
@@ -166,97 +184,92 @@ async def kernel(suite: Suite) -> AsyncIterator[Http]:
         yield http
 
 
-async def test_s3_a_command_s_outcome_is_an_event_caused_by_it(codes: Codes, kernel: Http, user: str) -> None:
-    sent = await codes.send(GrantCredits(user=user, amount="20", source="code", unique_ref="code_1"), user, "k1")
-    outcome = await codes.outcome(sent)
+async def test_s3_a_command_s_outcome_is_an_event_caused_by_it(payments: Payments, kernel: Http, user: str) -> None:
+    sent = await payments.send(GrantCredits(user=user, amount="20", source="paid", unique_ref="payment_1"), user, "k1")
+    outcome = await payments.outcome(sent)
     assert (outcome.command_id, outcome.type) == (sent, "ledger.credits_granted.v1")
     assert (await kernel.state(user))["available"] == "20.00"
     events = (await kernel.read("events", user=user)).json()["data"]
-    assert events[0]["actor"] == "code-7"
+    assert events[0]["actor"] == "admin:ann"
 
-    spent = await codes.send(ChargeCredits(user=user, amount="5"), user, "k2")
-    assert (await codes.outcome(spent)).type == "ledger.credits_charged.v1"
-    expected = [(sent, "ledger.credits_granted.v1"), (spent, "ledger.credits_charged.v1")]
-    assert await codes.heard(user) == expected
+    held = await payments.send(CreateHold(user=user, amount="5"), user, "k2")
+    assert (await payments.outcome(held)).type == "ledger.hold_created.v1"
+    expected = [(sent, "ledger.credits_granted.v1"), (held, "ledger.hold_created.v1")]
+    assert await payments.heard(user) == expected
 
 
-async def test_s3_a_refused_command_is_told_to_its_sender(codes: Codes, kernel: Http, user: str) -> None:
-    sent = await codes.send(ChargeCredits(user=user, amount="5"), user, "k1")
-    outcome = await codes.outcome(sent)
+async def test_s3_a_refused_command_is_told_to_its_sender(payments: Payments, kernel: Http, user: str) -> None:
+    sent = await payments.send(CreateHold(user=user, amount="5"), user, "k1")
+    outcome = await payments.outcome(sent)
     assert outcome.type == "ledger.command_refused.v1"
     assert b"insufficient_credits" in outcome.data
-    assert await codes.heard(user) == [(sent, "ledger.command_refused.v1")]
+    assert await payments.heard(user) == [(sent, "ledger.command_refused.v1")]
     assert (await kernel.read(f"accounts/{user}")).status_code == 404
 
 
-async def test_s3_what_is_published_again_happens_once(codes: Codes, kernel: Http, user: str) -> None:
+async def test_s3_what_is_published_again_happens_once(payments: Payments, kernel: Http, user: str) -> None:
     grant = command(user, GrantCredits(user=user, amount="7"))
     for _ in range(3):
-        await codes.publish(grant)
-    last = await codes.send(GrantCredits(user=user, amount="1"), user, "last")
-    await codes.outcome(last)
+        await payments.publish(grant)
+    last = await payments.send(GrantCredits(user=user, amount="1"), user, "last")
+    await payments.outcome(last)
     assert (await kernel.state(user))["available"] == "8.00"
-    kinds = Counter(cause for cause, _ in await codes.heard(user))
+    kinds = Counter(cause for cause, _ in await payments.heard(user))
     assert kinds == {grant.id: 1, last: 1}
 
 
-async def test_s3_http_and_kafka_share_one_balance(codes: Codes, kernel: Http, user: str) -> None:
+async def test_s3_http_and_kafka_share_one_balance(payments: Payments, kernel: Http, user: str) -> None:
     await kernel.write("grants", {"user": user, "amount": "10"})
-    sent = [await codes.send(ChargeCredits(user=user, amount="1"), user, f"k{number}") for number in range(10)]
+    sent = [await payments.send(CreateHold(user=user, amount="1"), user, f"k{number}") for number in range(10)]
     answers = await asyncio.gather(*(kernel.write("charges", {"user": user, "amount": "1"}) for _ in range(10)))
-    outcomes = [await codes.outcome(each) for each in sent]
+    outcomes = [await payments.outcome(each) for each in sent]
     charged = sum(answer.status_code == 201 for answer in answers)
-    charged += sum(outcome.type == "ledger.credits_charged.v1" for outcome in outcomes)
-    assert charged == 10
-    assert (await kernel.state(user))["available"] == "0.00"
+    held = sum(outcome.type == "ledger.hold_created.v1" for outcome in outcomes)
+    assert charged + held == 10
+    state = await kernel.state(user)
+    assert (state["settled"], state["held"], state["available"]) == (f"{10 - charged}.00", f"{held}.00", "0.00")
 
 
 REFUSED = {
     "unknown_command": {"type": "ledger.print_money.v1"},
-    "scope_missing": {"source": "notifier"},
+    "scope_missing": {"source": "crm", "type": "ledger.create_hold.v1"},
     "idempotency_key_missing": {"idempotency_key": ""},
 }
 
 
 @pytest.mark.parametrize("code", REFUSED)
 async def test_s3_a_command_that_may_not_be_is_refused_by_name(
-    codes: Codes, kernel: Http, user: str, code: str
+    payments: Payments, kernel: Http, user: str, code: str
 ) -> None:
     wrong = command(user, GrantCredits(user=user, amount="7"), **REFUSED[code])
-    await codes.publish(wrong)
-
-    async def told() -> bool:
-        return (wrong.id, "ledger.command_refused.v1") in await codes.heard(user)
-
-    await eventually(told)
+    await payments.publish(wrong)
+    await payments.refused(wrong)
     assert (await kernel.read(f"accounts/{user}")).status_code == 404
 
 
-async def test_s3_a_payload_that_breaks_its_contract_is_refused(codes: Codes, kernel: Http, user: str) -> None:
+async def test_s3_a_payload_that_breaks_its_contract_is_refused(payments: Payments, kernel: Http, user: str) -> None:
     for value in (b'{"user": 1}', b"not json", b'{"user": "x", "amount": 1.5}', b"[" * 5000):
         wrong = command(user, GrantCredits(user=user, amount="7"))
-        await codes.publish(wrong, value=value)
-
-        async def told(wrong: Envelope = wrong) -> bool:
-            return (wrong.id, "ledger.command_refused.v1") in await codes.heard(user)
-
-        await eventually(told)
+        await payments.publish(wrong, value=value)
+        await payments.refused(wrong)
     assert (await kernel.read(f"accounts/{user}")).status_code == 404
 
 
 async def test_s3_messages_that_are_no_commands_are_set_aside_counted_and_change_nothing(
-    suite: Suite, codes: Codes, kernel: Http, user: str
+    suite: Suite, payments: Payments, kernel: Http, user: str
 ) -> None:
     other = next(each for each in iter(new_user, "") if _place(each) != _place(user))
     bare = Message(b"key", b"hello", [])
     misrouted = command(other, GrantCredits(user=other, amount="7"))
     control = command(user, GrantCredits(user=user, amount="7"), idempotency_key="a\x00b")
     before = await suite.metric("dead_letters_open")
-    await codes.bus.publish(COMMANDS, _place(user), [bare])
-    await codes.publish(misrouted, partition=_place(user))
-    await codes.publish(control)
+    await payments.bus.publish(COMMANDS, _place(user), [bare])
+    await payments.publish(misrouted, partition=_place(user))
+    await payments.publish(control)
     # Commands of one partition are taken in order: when this one has its outcome, those before it have theirs.
-    await codes.outcome(await codes.send(GrantCredits(user=user, amount="1"), user, "last"))
+    await payments.outcome(await payments.send(GrantCredits(user=user, amount="1"), user, "last"))
+
+    await payments.refused(misrouted)
 
     async def counted() -> bool:
         return await suite.metric("dead_letters_open") == before + 3
