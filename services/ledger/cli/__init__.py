@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.ledger.cli import truth
+from services.ledger.cli import events, past, truth
 
 cli = typer.Typer()
 ledger_cli = typer.Typer(
@@ -13,4 +13,13 @@ ledger_cli = typer.Typer(
 ledger_cli.command("verify")(truth.verify)
 ledger_cli.command("rebuild")(truth.rebuild)
 ledger_cli.command("anchor")(truth.anchor)
-cli.add_typer(ledger_cli)
+ledger_cli.command("replay")(past.replay)
+ledger_cli.command("export")(past.export)
+events_cli = typer.Typer(name="events", help="What happens in the ledger.", no_args_is_help=True)
+events_cli.callback()(lambda: None)
+events_cli.command("tail")(events.tail)
+letters_cli = typer.Typer(name="dead-letters", help="Messages that could not be handled.", no_args_is_help=True)
+letters_cli.command("list")(events.list_letters)
+letters_cli.command("replay")(events.replay_letters)
+for part in (ledger_cli, events_cli, letters_cli):
+    cli.add_typer(part)

@@ -17,12 +17,14 @@ import orjson
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from libs.service.cli_support import EXIT_UNREACHABLE, EXIT_USAGE, CliError, CliSettings, cli_settings
+from libs.service.cli_support import EXIT_UNREACHABLE, EXIT_USAGE, CliError, CliSettings, cli_settings, signing_key
 from libs.service.keys import read_jwks
 from libs.service.settings import PORTS, ServiceSettings, load_settings
 from services.ledger.anchors import AnchorPlace
 
 T = TypeVar("T")
+WAIT_S = 3.0
+"""Seconds that a command waits for a database that is just starting."""
 
 
 class DatabaseSettings(ServiceSettings):
@@ -33,6 +35,7 @@ class DatabaseSettings(ServiceSettings):
     dsn: SecretStr | None = Field(None, description="The database, as the runtime role.")
     owner_dsn: SecretStr | None = Field(None, description="The database, as its owner: for `rebuild` and `migrate`.")
     anchors: Path | None = Field(None, description="Directory of the anchors. Default: `<TALLYSTICK_DATA>/anchors`.")
+    anchor_key: Path | None = Field(None, description="Private key to sign anchors with. Default: the newest here.")
 
 
 class Access:
@@ -56,6 +59,11 @@ class Access:
     def anchors(self) -> Path:
         """The directory of the anchors."""
         return self._database.anchors or self.settings.data / "anchors"
+
+    @property
+    def anchor_key(self) -> Path:
+        """The private key that anchors are signed with."""
+        return self._database.anchor_key or signing_key(self.settings)
 
     @property
     def anchor_place(self) -> AnchorPlace:

@@ -8,10 +8,10 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError, Progress, signing_key
+from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError, Progress
 from libs.service.db import create_pool
 from services.ledger.anchors import anchor_once
-from services.ledger.cli.access import Access, run
+from services.ledger.cli.access import WAIT_S, Access, run
 from services.ledger.rebuild import UnsoundLogError
 from services.ledger.rebuild import rebuild as make_anew
 from services.ledger.store.rebuild_tables import RebuildRunningError
@@ -104,9 +104,9 @@ def anchor() -> None:
     access = Access()
 
     async def write() -> int:
-        pool = await create_pool(access.dsn, application_name="ledger-anchor", wait_s=3.0)
+        pool = await create_pool(access.dsn, application_name="ledger-anchor", wait_s=WAIT_S)
         try:
-            heads = await anchor_once(pool, access.anchors, signing_key(access.settings))
+            heads = await anchor_once(pool, access.anchors, access.anchor_key)
         finally:
             await pool.close()
         return sum(head.position for head in (heads or {}).values())

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from asyncpg import Record
 
+from libs.service.clock import from_datetime
 from libs.service.db import Connection, Pool, connect
 from services.ledger.store.heads import Head
+from services.ledger.store.journal import LogRow
 from services.ledger.store.log_source import EVENTS_TOPIC
 from services.ledger.store.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, LOT_COLUMNS
 
@@ -177,3 +180,48 @@ def table_rows(connection: Connection, table: str, where: str, *parameters: Any)
     """Rows of a projection by a server-side cursor; `where` is SQL of ours with `parameters`."""
     cursor = connection.cursor(f"SELECT {TABLES[table]} FROM {table} WHERE {where}", *parameters, prefetch=PAGE)
     return aiter(cursor)
+
+
+async def accounts_of(pool: Pool, app: str, user: str | None) -> AsyncIterator[tuple[str, str, str]]:
+    """Every account that an app, or one user of it, ever opened, by its log."""
+    after = ("", "")
+    while True:
+        rows = await pool.fetch(
+            "SELECT user_id, asset FROM events WHERE app = $1 AND account_version = 1 AND (user_id, asset) > ($2, $3)"
+            " AND ($4::text IS NULL OR user_id = $4) ORDER BY user_id, asset LIMIT $5",
+            app,
+            *after,
+            user,
+            PAGE,
+        )
+        for row in rows:
+            yield app, row["user_id"], row["asset"]
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]["user_id"], rows[-1]["asset"]
+
+
+async def told_events(
+    connection: Connection, app: str, user: str | None, since: datetime | None, until: datetime | None
+) -> AsyncIterator[LogRow]:
+    """Events of an app, or of one user of it, with their texts, in order of the log; `until` is not included.
+
+    They come by a server-side cursor: memory does not grow with their number.
+    """
+    by_user = "" if user is None else " AND e.user_id = $4"
+    parameters = [app, since, until] if user is None else [app, since, until, user]
+    cursor = connection.cursor(
+        "SELECT e.event_id, e.type, e.time, e.user_id, e.asset, e.account_version, e.partition, e.position, e.object,"
+        " e.reference, e.member, e.transaction_id, e.command_id, e.correlation_id, e.actor, e.payload, t.body"
+        " FROM events e LEFT JOIN texts t USING (event_id) WHERE e.app = $1"
+        " AND ($2::timestamptz IS NULL OR e.time >= $2) AND ($3::timestamptz IS NULL OR e.time < $3)"
+        f"{by_user} ORDER BY e.partition, e.position",
+        *parameters,
+        prefetch=PAGE,
+    )
+    async for row in cursor:
+        values = list(row)
+        values[2] = from_datetime(row["time"])
+        values[-2] = orjson.loads(row["payload"])
+        values[-1] = {} if row["body"] is None else orjson.loads(row["body"])
+        yield LogRow(*values)
