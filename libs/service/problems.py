@@ -174,6 +174,7 @@ class NotFound(Problem):
 
     status = 404
     title = "There is no such thing"
+    next = "Check its id or name, and that the token is for its app."
 
     def __init__(self, thing: str) -> None:
         super().__init__(

@@ -11,7 +11,6 @@ import orjson
 from libs.events.ids import Ids, InvalidIdError, UlidSource, parse_id
 from libs.events.partition import partition_of
 from libs.service.clock import from_datetime
-from libs.service.problems import Problem
 from services.ledger.domain import config as conf
 from services.ledger.domain import events as ev
 from services.ledger.domain.decide import Context, Outcome, decide
@@ -20,6 +19,7 @@ from services.ledger.domain.records import Loaded as Records
 from services.ledger.domain.records import charge_record
 from services.ledger.domain.rejections import Rejected, conflict, not_found
 from services.ledger.domain.state import Account, Lot, Profile
+from services.ledger.refusals import problem_of
 from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Request, SettleTransfer
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
@@ -333,16 +333,7 @@ class Batch:
 
     def _refuse(self, request: Request, rejected: Rejected) -> Answer:
         """The problem that a refused request is answered with. A refusal by Kafka is an event: its sender must hear."""
-        extra = dict(rejected.extra)
-        errors = extra.pop("errors", None)
-        problem = Problem(
-            rejected.detail,
-            status=rejected.status,
-            code=rejected.code,
-            title=rejected.code.replace("_", " ").capitalize(),
-            errors=errors if isinstance(errors, list) else None,
-            extra=extra,
-        )
+        problem = problem_of(rejected)
         answer = Answer(rejected.status, orjson.dumps(problem.to_dict(request.request_id)), outcome=rejected.code)
         if rejected.status == 503:
             return answer

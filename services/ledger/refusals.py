@@ -1,0 +1,50 @@
+"""Refusals of the domain as problem documents, each with what its caller can do next."""
+
+from __future__ import annotations
+
+from libs.service.problems import FeatureDisabled, InvalidRequest, NotFound, NotLeader, Problem, ScopeMissing
+from services.ledger.domain.rejections import Rejected
+
+NEXT = {
+    "account_closed": "A closed account stays closed; use another one.",
+    "account_frozen": "Lift what `freezes` names (POST /v1/accounts/{user}/unfreeze), then ask again under a new key.",
+    "account_owes": "The next credits repay what is owed: let the user top up, then ask again under a new key.",
+    "already_earned": "Nothing is left to do: this action, or another one of its group, has earned.",
+    "capture_exceeds_tolerance": "Capture at most `capturable` and charge the rest apart, "
+    "or raise policies.capture_tolerance_percent in the app's file.",
+    "config_conflict": "Leave as it is what the detail names; `tallystick app plan` shows what a file would change.",
+    "feature_disabled": FeatureDisabled.next,
+    "grant_spent": "Revoke it with the policy `debt` or `absorb`, or leave it as it is.",
+    "hold_resolved": "`hold` says how it ended; what is still to be paid needs a new hold or a charge.",
+    "idempotency_key_missing": "Send the command again with a key of its own.",
+    "idempotency_key_reused": "Use a new key for a new request, and repeat a request exactly as it was.",
+    "insufficient_credits": "Nothing was taken. Let the user top up (`top_up_url`, where the app has one), "
+    "then ask again under a new key.",
+    "invalid_request": InvalidRequest.next,
+    "not_leader": NotLeader.next,
+    "refund_exceeds_charge": "Refund at most `refundable`.",
+    "scope_missing": ScopeMissing.next,
+    "too_many_freezes": "Lift freezes that are no longer needed first.",
+    "transfer_settled": "Nothing is left to do: the step has been taken.",
+    "unique_ref_taken": "`first` is what the reference stands for; use another reference for another thing.",
+    "unknown_action": "The app's actions are the `earning_rules` of GET /v1/config.",
+    "unknown_asset": "The app's assets are listed by GET /v1/config.",
+    "unknown_command": "The commands are listed in docs/contracts/ledger.",
+    "version_mismatch": "Somebody else has changed it: read it again, and apply your change to that version.",
+}
+"""By code. A `<thing>_not_found` says what every such problem does."""
+
+
+def problem_of(rejected: Rejected) -> Problem:
+    """A refusal as a Problem."""
+    extra = dict(rejected.extra)
+    errors = extra.pop("errors", None)
+    return Problem(
+        rejected.detail,
+        status=rejected.status,
+        code=rejected.code,
+        title=rejected.code.replace("_", " ").capitalize(),
+        next=NEXT.get(rejected.code, NotFound.next),
+        errors=errors if isinstance(errors, list) else None,
+        extra=extra,
+    )
