@@ -12,8 +12,6 @@ LEDGER = Path(__file__).parents[1]
 _RAISED = re.compile(
     r"""(?:Rejected\(\s*\d+,\s*|conflict\(\s*)"([a-z_]+)"|code = "([a-z_]+)" if .* else "([a-z_]+)\""""
 )
-    r"""(?:Rejected\(\s*\d+,\s*|conflict\(\s*)"([a-z_]+)"|code = "([a-z_]+)" if .* else "([a-z_]+)\""""
-)
 
 
 def raised_codes() -> set[str]:
