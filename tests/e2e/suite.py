@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-from tallystick import AsyncClient
+from tallystick import AsyncClient, Retry
 
 from deploy.embedded.child import Child
 from deploy.embedded.ports import is_taken
@@ -24,6 +24,7 @@ from libs.service.settings import PORTS
 
 START_S = 60.0
 RELAY_OFFSET = 100
+RETRY = Retry(attempts=3, total_s=5.0)
 TALLYSTICK = (sys.executable, "-m", "libs.service.cli")
 
 
@@ -38,11 +39,6 @@ class Suite:
     def url(self) -> str:
         """The ledger."""
         return f"http://127.0.0.1:{self.port_base + PORTS['ledger']}"
-
-    @property
-    def relay_url(self) -> str:
-        """The process that publishes the ledger's events."""
-        return f"http://127.0.0.1:{self.port_base + PORTS['ledger'] + RELAY_OFFSET}"
 
     @property
     def kafka(self) -> str:
@@ -92,17 +88,17 @@ class Suite:
 
     def client(self, app: str, role: str = "service", **claims: Any) -> AsyncClient:
         """The client library as somebody of that role."""
-        return AsyncClient(self.url, self.token(app, role, **claims))
+        return AsyncClient(self.url, self.token(app, role, **claims), retry=RETRY)
 
     def http(self, app: str, role: str = "service", **claims: Any) -> Http:
         """Bare HTTP as somebody of that role."""
         headers = {"Authorization": f"Bearer {self.token(app, role, **claims)}"}
         return Http(base_url=self.url, headers=headers, timeout=30.0)
 
-    async def metric(self, name: str, *, url: str | None = None, **labels: str) -> float:
+    async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels; 0 if there is none."""
         async with httpx.AsyncClient() as http:
-            text = (await http.get(f"{url or self.url}/metrics")).text
+            text = (await http.get(f"{self.url}/metrics")).text
         return sum(
             sample.value
             for family in text_string_to_metric_families(text)
