@@ -16,11 +16,11 @@ from bench.machine import resident_mb
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
 from bench.rounds import Side, cost_ratio, ratio, take_turns
-from bench.world import ROOT, BenchError, World
+from bench.world import ROOT, BenchError, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
-PARTS = ("http", "kafka", "size", "truth")
+PARTS = ("http", "kafka", "relay", "size", "truth")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
@@ -80,18 +80,27 @@ def profile(world: World, options: argparse.Namespace) -> None:
         print("\n".join(written.read_text().splitlines()[:SHOWN]))
 
 
+def funded(world: World, report: Report) -> Ledger:
+    """The ledger that most is measured on, its accounts funded, its database and pgbench's in a steady state."""
+    ledger = world.ledger()
+    if GRANTS not in report.series:
+        ledger.configure()
+        report.series |= take_turns([Side(GRANTS, lambda: http.fund(ledger))], 1, tell)
+        world.settle(ledger.database, DATABASE)
+    return ledger
+
+
 def http_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:
     """Charges by HTTP in turns with pgbench; grants; the generator's headroom."""
     seconds = options.seconds
-    ledger = world.ledger()
-    ledger.configure()
-    tell("grants by HTTP, which fund the accounts")
-    report.series |= take_turns([Side(GRANTS, lambda: http.fund(ledger))], 1, tell)
-    world.settle(ledger.database, DATABASE)
-    sides = http.sides(ledger, seconds)
+    ledger = funded(world, report)
     spread, hot = http.spread_name(), http.hot_name()
-    sides += [
+    *few, most_spread, most_hot = http.sides(ledger, seconds)
+    sides = [
+        *few,
+        most_spread,
         Side(PGBENCH_SPREAD, lambda: postgres.charge(hot=False, seconds=seconds)),
+        most_hot,
         Side(PGBENCH_HOT, lambda: postgres.charge(hot=True, seconds=seconds)),
     ]
     found = take_turns(sides, options.rounds, tell)
@@ -107,14 +116,27 @@ def http_part(world: World, postgres: Postgres, options: argparse.Namespace, rep
     ]
 
 
+def relay_part(world: World, options: argparse.Namespace, report: Report) -> None:
+    """The same charges while the relay publishes them to Kafka, as it does in operation."""
+    ledger = funded(world, report)
+    tell("the relay publishes what there is")
+    backlog, took_s = ledger.start_relay()
+    report.facts.append(("the relay, from its start", f"{backlog:,} events published in {took_s:.1f} s"))
+    (side, _) = http.sides(ledger, options.seconds, (http.MOST,))
+    with_relay = Side(f"{side.name}, relay running", side.run)
+    found = take_turns([with_relay], options.rounds, tell)
+    ledger.stop_relay()
+    report.series |= found
+    if side.name in report.series:
+        without = report.series[side.name]
+        report.targets.append(
+            Target("HTTP with the relay / without", found[with_relay.name].per_s / without.per_s, None, None)
+        )
+
+
 def kafka_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:
     """Charges by Kafka in turns with the bare limit."""
-    ledger = world.ledger()
-    if GRANTS not in report.series:
-        ledger.configure()
-        tell("funding the accounts")
-        http.fund(ledger)
-        world.settle(ledger.database, DATABASE)
+    ledger = funded(world, report)
     sides = kafka.sides(world, ledger, 0.5 if options.quick else 1.0)
     sides.append(Side(BARE, lambda: postgres.bare(options.seconds)))
     found = take_turns(sides, options.rounds, tell)
@@ -153,6 +175,7 @@ def main() -> None:
         parts: dict[str, Callable[[], None]] = {
             "http": lambda: http_part(world, postgres, options, report),
             "kafka": lambda: kafka_part(world, postgres, options, report),
+            "relay": lambda: relay_part(world, options, report),
             "size": lambda: size_part(world, report),
         }
         for name, measure in parts.items():

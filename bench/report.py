@@ -120,14 +120,15 @@ class Report:
         return table
 
     def _warnings(self) -> list[str]:
-        disturbed = [s for s in self.series.values() if s.disturbed]
+        rounds = sum(len(series.samples) for series in self.series.values())
+        disturbed = sum(series.disturbed for series in self.series.values())
         if not disturbed:
             return []
-        rounds = sum(len(s.samples) for s in self.series.values())
-        count = sum(s.disturbed for s in disturbed)
+        never_calm = sum(series.disturbed == len(series.samples) for series in self.series.values())
         return [
-            f"The machine was busy with other things in {count} of {rounds} rounds (they took more than "
-            f"{BUSY_SHARE:.0%} of it): the rates are too low, and only the ratios say something."
+            f"The machine was busy with other things in {disturbed} of {rounds} rounds (they took more than "
+            f"{BUSY_SHARE:.0%} of it). Such rounds were left out, except in {never_calm} of {len(self.series)} lines "
+            "that had no other: their rates are too low, and a single process suffers more than pgbench's many."
         ]
 
 

@@ -38,9 +38,15 @@ class Series:
     usages: list[Usage] = field(default_factory=list)
 
     @property
+    def trusted(self) -> list[Sample]:
+        """The rounds that nothing disturbed, if there are any; else all."""
+        calm = [s for s, usage in zip(self.samples, self.usages, strict=True) if not usage.disturbed]
+        return calm or self.samples
+
+    @property
     def per_s(self) -> float:
         """The median rate."""
-        return median(sample.per_s for sample in self.samples)
+        return median(sample.per_s for sample in self.trusted)
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -51,17 +57,17 @@ class Series:
     @property
     def cost_us(self) -> dict[str, float]:
         """The medians of what each thing done has cost, by who spent it."""
-        return {name: median(sample.cost_us[name] for sample in self.samples) for name in self.samples[0].cost_us}
+        return {name: median(sample.cost_us[name] for sample in self.trusted) for name in self.samples[0].cost_us}
 
     @property
     def p50_ms(self) -> float | None:
         """The median of the rounds' medians."""
-        return _median([sample.p50_ms for sample in self.samples])
+        return _median([sample.p50_ms for sample in self.trusted])
 
     @property
     def p99_ms(self) -> float | None:
         """The median of the rounds' 99th percentiles."""
-        return _median([sample.p99_ms for sample in self.samples])
+        return _median([sample.p99_ms for sample in self.trusted])
 
     @property
     def generator_busy(self) -> float | None:
@@ -85,8 +91,10 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def ratio(of: Series, to: Series) -> float:
-    """The median of the ratios of rounds that were run one after the other."""
-    return median(a.per_s / b.per_s for a, b in zip(of.samples, to.samples, strict=True))
+    """The median of the ratios of neighbouring rounds; of those that nothing disturbed, if there are any."""
+    both = zip(of.samples, of.usages, to.samples, to.usages, strict=True)
+    pairs = [(a.per_s / b.per_s, u.disturbed or v.disturbed) for a, u, b, v in both]
+    return median([value for value, disturbed in pairs if not disturbed] or [value for value, _ in pairs])
 
 
 def cost_ratio(of: Series, to: Series) -> float | None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -41,6 +41,11 @@ CHARGE = '{"user":"{user}","amount":"1"}'
 GRANT = '{"user":"{user}","amount":"1000000000","source":"paid"}'
 
 START_S = 60.0
+RELAY_S = 180.0
+RELAY_POLL_S = 0.2
+UNPUBLISHED = """
+SELECT (SELECT sum(position) FROM heads) - (SELECT coalesce(sum(seq), 0) FROM relay_checkpoints)
+"""
 LOAD_MARGIN_S = 60.0
 PEOPLE_S = 600
 SERVICE_S = 6 * 3600
@@ -175,6 +180,7 @@ class Ledger:
         self._profile = profile
         self._environment = world.environment(database, self.port)
         self._child: Child | None = None
+        self._relay: Child | None = None
         self._cuts = 0
 
     def migrate(self) -> None:
@@ -197,8 +203,25 @@ class Ledger:
         _wait("the ledger", self._child, self._is_ready, log)
         return time.monotonic() - began
 
+    def start_relay(self) -> tuple[int, float]:
+        """Start its relay, and wait until all events have been published: how many, and in how many seconds."""
+        backlog, began = self._unpublished(), time.monotonic()
+        command = [sys.executable, "-m", "services.ledger", "relay"]
+        log = self._world.data / f"{self.database}-relay.log"
+        with log.open("ab") as output:
+            self._relay = Child(command, env=self._environment, cwd=ROOT, output=output)
+        _wait("the relay", self._relay, lambda: self._unpublished() == 0, log, limit_s=RELAY_S, poll_s=RELAY_POLL_S)
+        return backlog, time.monotonic() - began
+
+    def stop_relay(self) -> None:
+        """End the relay, if it runs."""
+        if self._relay is not None:
+            self._relay.stop()
+            self._relay = None
+
     def stop(self) -> None:
-        """End it, if it runs."""
+        """End it with its relay, if they run."""
+        self.stop_relay()
         if self._child is not None:
             self._child.stop()
             self._child = None
@@ -273,6 +296,10 @@ class Ledger:
             raise BenchError(f"{path} was answered {result.statuses}, at first with:\n{result.sample}")
         return result
 
+    def _unpublished(self) -> int:
+        (count,) = self._world.postgres.admin.sql(UNPUBLISHED, database=self.database)
+        return int(count)
+
     def _is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", timeout=1.0).status_code == 200
@@ -292,12 +319,20 @@ def generate(plan: Plan) -> Result:
     return Result(**json.loads(done.stdout))
 
 
-def _wait(name: str, child: Child, ready: Any, log: Path | None = None) -> None:
-    deadline = time.monotonic() + START_S
+def _wait(
+    name: str,
+    child: Child,
+    ready: Callable[[], bool],
+    log: Path | None = None,
+    *,
+    limit_s: float = START_S,
+    poll_s: float = 0.02,
+) -> None:
+    deadline = time.monotonic() + limit_s
     while not ready():
         ended = child.poll() is not None
         if ended or time.monotonic() > deadline:
             child.stop()
             said = "" if log is None else "\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise BenchError(f"{name} {'ended at its start' if ended else 'did not become ready'}{said}")
-        time.sleep(0.02)
+        time.sleep(poll_s)
