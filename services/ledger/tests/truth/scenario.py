@@ -31,7 +31,9 @@ async def _spending(ledger: Ledger) -> None:
     basis = CostBasis(999, "EUR")
     grant = await ledger.do("grant", "ann", amount=5000, source="paid", cost_basis=basis, reference="order 1")
     await ledger.do("grant", "ann", amount=300, expires_at=later, scope=("voice",), member="team/1")
-    await ledger.do("charge", "ann", amount=4200, service="voice", text="Hello, this is personal", reason="calls")
+    await ledger.do(
+        "charge", "ann", amount=4200, service="voice", text='{"description":"Hello, this is personal"}', reason="calls"
+    )
     charge = await ledger.do("charge", "ann", amount=600, member="team/2")
     await ledger.do("charge.refund", charge=charge.id, amount=100)
     await ledger.do("charge.refund", charge=charge.id)
@@ -39,7 +41,7 @@ async def _spending(ledger: Ledger) -> None:
     await ledger.do("hold.extend", hold=hold.id, ttl_s=120)
     part = await ledger.do("hold.capture", hold=hold.id, amount=50, final=False)
     await ledger.do("hold.capture", hold=hold.id, amount=100)
-    await ledger.do("charge.refund", charge=part.body["charge"], text="a second text")
+    await ledger.do("charge.refund", charge=part.body["charge"], text='{"description":"A second text"}')
     hold = await ledger.do("hold", "ann", amount=200, grant=grant.id)
     await ledger.do("hold.release", hold=hold.id)
     await ledger.do("grant.revoke", grant=grant.id, amount=100, policy="absorb")
@@ -85,7 +87,7 @@ async def _debts(ledger: Ledger) -> None:
 
 async def _transfers(ledger: Ledger) -> None:
     await ledger.do("grant", "ben", amount=900)
-    assert (await ledger.transfer("ben", "liz", 300, text="For lunch")).body["status"] == "completed"
+    assert (await ledger.transfer("ben", "liz", 300, text='{"description":"For lunch"}')).body["status"] == "completed"
     await ledger.do("account.close", "liz")
     assert (await ledger.transfer("ben", "liz", 600)).body["status"] == "returned"
     await ledger.do("transfer", "ben", to_user="zoe", amount=100)
