@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from bench import http, kafka, size
+from bench import http, kafka, size, wrk
 from bench.machine import resident_mb
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
@@ -102,6 +102,7 @@ def http_part(world: World, postgres: Postgres, options: argparse.Namespace, rep
         Side(PGBENCH_SPREAD, lambda: postgres.charge(hot=False, seconds=seconds)),
         most_hot,
         Side(PGBENCH_HOT, lambda: postgres.charge(hot=True, seconds=seconds)),
+        *wrk.sides(world, ledger, seconds),
     ]
     found = take_turns(sides, options.rounds, tell)
     report.series |= found
