@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from libs.events.ids import Ids, UlidSource
 from libs.events.partition import partition_of
@@ -128,24 +129,19 @@ async def _fill(task: _Task, report: Report) -> Head:
     try:
         for now in _decided(task, log):
             if len(log.rows) >= _COPIED_AT_ONCE or now is None:
-                rows = [
-                    (
-                        *row[:8],
-                        1,
-                        *row[8:15],
-                        to_datetime(row[15]),
-                        row[16].encode(),
-                        bytes.fromhex(row[17]),
-                        *row[18:21],
-                    )
-                    for row in log.rows
-                ]
+                rows = [_stored(row) for row in log.rows]
                 await connection.copy_records_to_table("events", columns=EVENT_COLUMNS.split(", "), records=rows)
                 report(len(rows))
                 log.rows.clear()
     finally:
         await connection.close()
     return log.heads[partition]
+
+
+def _stored(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row as the writer sends it, with the types that the table has and its schema version."""
+    time_us, payload, digest = row[15:18]
+    return (*row[:8], 1, *row[8:15], to_datetime(time_us), payload.encode(), bytes.fromhex(digest), *row[18:21])
 
 
 def _decided(task: _Task, log: LogRows) -> Iterator[int | None]:
@@ -156,14 +152,14 @@ def _decided(task: _Task, log: LogRows) -> Iterator[int | None]:
     head = log.touch(partition)
     if partition_of(APP, APP_ACCOUNT, PARTITIONS) == partition:
         event = ev.ConfigApplied(at=now, version=1, document=canonical(_DOCUMENT))
-        _add(log, partition, APP_ACCOUNT, [event], Ids(ulids, partition, now), 0)
+        _add(log, APP_ACCOUNT, [event], Ids(ulids, partition, now), 0)
     books = {user: _Book(user, partition) for user in task.users}
     while head.position < task.events:
         now += _STEP_US
         user = chance.choice(task.users)
         ids = Ids(ulids, partition, now)
         events = books[user].step(chance, config, now, ids)
-        _add(log, partition, user, events, ids, 2)
+        _add(log, user, events, ids, 2)
         head.time_us = now
         yield now
     yield None
@@ -206,14 +202,7 @@ class _Book:
         return events
 
 
-def _add(
-    log: LogRows,
-    partition: int,
-    user: str,
-    events: list[ev.AccountEvent] | list[ev.ConfigApplied],
-    ids: Ids,
-    scale: int,
-) -> None:
+def _add(log: LogRows, user: str, events: Sequence[ev.Event], ids: Ids, scale: int) -> None:
     for event in events:
         event_id = ids.new("event")
         suffix = event_id.removeprefix("event_")
@@ -221,4 +210,5 @@ def _add(
         origin = Origin(
             event_id, APP, user, f"transaction_{suffix}", command, command, command, "bench", f"key-{suffix}", None
         )
+        (partition,) = log.heads
         log.add(origin, partition, event, scale, event_id)
