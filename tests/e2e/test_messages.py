@@ -39,7 +39,10 @@ SOURCE = "payments"
 APP = "kernel"
 COMMANDS, EVENTS = "ledger.commands", "ledger.events"
 DEADLINE_S = 30.0
-TABLE = "CREATE TABLE heard (event_id text NOT NULL, causation_id text, user_id text NOT NULL, type text NOT NULL);"
+TABLE = """
+CREATE TABLE heard (place bigint GENERATED ALWAYS AS IDENTITY, event_id text NOT NULL, causation_id text,
+    user_id text NOT NULL, type text NOT NULL);
+"""
 
 
 async def _prepare(database: Database) -> None:
@@ -122,7 +125,7 @@ class Payments:
 
     async def heard(self, user: str) -> list[tuple[str, str]]:
         """(causation id, type) of each effect that an event about the user has had here."""
-        rows = await self.pool.fetch("SELECT causation_id, type FROM heard WHERE user_id = $1", user)
+        rows = await self.pool.fetch("SELECT causation_id, type FROM heard WHERE user_id = $1 ORDER BY place", user)
         return [(row["causation_id"], row["type"]) for row in rows]
 
     @staticmethod
