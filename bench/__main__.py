@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
-from bench import http, kafka, size, wrk
-from bench.machine import resident_mb
+from bench import http, kafka, size, truth, wrk
+from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
 from bench.rounds import Side, cost_ratio, ratio, take_turns
-from bench.world import ROOT, BenchError, Ledger, World
+from bench.world import ROOT, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
@@ -25,6 +22,9 @@ PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
 TRIVIAL = "generator on a trivial server, 64 clients"
+TRUTH = "truth"
+LONG = ("size", "truth")
+"""Parts whose figures are single ones, told with how busy the machine was."""
 BARE = "bare limit: 256 events a transaction"
 
 
@@ -164,6 +164,20 @@ def size_part(world: World, report: Report) -> None:
     ledger.stop()
 
 
+def truth_part(world: World, report: Report) -> None:
+    """Verify and rebuild a log of a million events."""
+    owner = world.database(TRUTH)
+    found = truth.measure(owner, world.postgres.dsn(TRUTH, TRUTH), TRUTH, tell)
+    report.facts += [
+        ("verify", _of_events(found.events, found.verify_s, found.jobs)),
+        ("rebuild and compare", _of_events(found.events, found.rebuild_s, found.jobs)),
+    ]
+
+
+def _of_events(events: int, took_s: float, jobs: int) -> str:
+    return f"{events:,} events in {took_s:.1f} s ({events / took_s:,.0f}/s), {jobs} processes"
+
+
 def main() -> None:
     """Everything that was asked for, one part after the other."""
     options = _arguments()
@@ -178,13 +192,17 @@ def main() -> None:
             "kafka": lambda: kafka_part(world, postgres, options, report),
             "relay": lambda: relay_part(world, options, report),
             "size": lambda: size_part(world, report),
+            "truth": lambda: truth_part(world, report),
         }
         for name, measure in parts.items():
             if name not in options.parts:
                 continue
             try:
-                measure()
-            except (BenchError, OSError, subprocess.SubprocessError, httpx.HTTPError) as error:
+                with watched() as usage:
+                    measure()
+                if name in LONG and usage.others is not None:
+                    report.facts.append((f"taken by others during “{name}”", f"{usage.others:.0%} of the machine"))
+            except Exception as error:  # The other parts are still worth having.
                 report.failed(name, error)
     report.print()
     if options.json:
