@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import asyncpg
@@ -47,6 +48,54 @@ async def test_what_is_made_anew_is_what_was_there(ledger: Ledger, books: Databa
     assert outcome.events == await ledger.pool.fetchval("SELECT count(*) FROM events")
     assert await content(ledger) == before
     assert await ledger.pool.fetch(SHAPE) == shape
+    assert told(await verify(ledger.dsn)) == []
+
+
+async def at_random(ledger: Ledger, chance: random.Random, steps: int) -> None:
+    """Whatever comes to mind, refused or not, while time passes."""
+    users = [f"user-{n}" for n in range(6)]
+    made: dict[str, list[str]] = {"grant": ["grant_none"], "charge": ["charge_none"], "hold": ["hold_none"]}
+    for _ in range(steps):
+        user, amount = chance.choice(users), chance.randrange(1, 400)
+        now = ledger.clock.now_us()
+        soon, later = (now + chance.randrange(1, 300) * 1_000_000 for _ in range(2))
+        grant, charge, hold = (chance.choice(made[kind][-8:]) for kind in ("grant", "charge", "hold"))
+        choices: list[tuple[str, dict[str, Any]]] = [
+            ("grant", {"amount": amount * 3, "expires_at": chance.choice([None, later])}),
+            ("grant", {"amount": amount, "effective_at": soon, "source": "paid"}),
+            ("charge", {"amount": amount}),
+            ("charge.refund", {"charge": charge}),
+            ("charge.refund", {"charge": charge, "amount": 5}),
+            ("hold", {"amount": amount, "ttl_s": chance.randrange(1, 200)}),
+            ("hold.capture", {"hold": hold, "amount": amount // 2 + 1, "final": chance.random() < 0.5}),
+            ("hold.release", {"hold": hold}),
+            ("grant.revoke", {"grant": grant, "policy": chance.choice(["debt", "absorb"])}),
+            ("adjustment", {"amount": -amount}),
+            ("account.change", {"overdraft_limit": amount}),
+            ("transfer", {"to_user": chance.choice(users), "amount": amount}),
+            ("sweep", {"key": ""}),
+        ]
+        name, fields = chance.choice(choices)
+        done = await ledger.do(name, user, **fields)
+        if done.status < 300 and name in made:
+            made[name].append(done.id)
+        elif name == "hold.capture" and done.status < 300:
+            made["charge"].append(done.body["charge"])
+        elif name == "transfer" and done.status < 300 and chance.random() < 0.8:
+            await ledger.arrive(done.id)
+        if chance.random() < 0.3:
+            ledger.clock.advance(chance.randrange(1, 60))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_made_anew_after_anything_is_what_was_there(ledger: Ledger, books: Database, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 (a run that can be repeated)
+    await at_random(ledger, chance, 250)
+    before = await content(ledger)
+    assert told(await verify(ledger.dsn)) == []
+    assert (await rebuild(books.owner_dsn, swap=True)).difference_count == 0
+    assert await content(ledger) == before
+    await at_random(ledger, chance, 50)
     assert told(await verify(ledger.dsn)) == []
 
 
