@@ -23,12 +23,12 @@ from services.ledger.api.support import (
     json_response,
     origin_of,
     permitted,
-    problem_of,
     staff,
 )
 from services.ledger.domain.config import AppConfig, ConfigDocument, canonical_data, check_successor, differences
 from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import Origin
+from services.ledger.refusals import problem_of
 from services.ledger.requests import ApplyConfig
 from services.ledger.requests import Request as Command
 from services.ledger.writer.log import APP_ACCOUNT

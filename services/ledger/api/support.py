@@ -18,6 +18,7 @@ from services.ledger.core import Core
 from services.ledger.domain.config import AppConfig
 from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import Origin
+from services.ledger.refusals import problem_of
 from services.ledger.requests import Answer
 from services.ledger.transfers import Transfers
 
@@ -120,12 +121,6 @@ def asset_of(config: AppConfig, name: str | None) -> str:
         return config.asset(name)
     except Rejected as rejected:
         raise problem_of(rejected) from None
-
-
-def problem_of(rejected: Rejected) -> Problem:
-    """A refusal of the domain as a Problem."""
-    title = rejected.code.replace("_", " ").capitalize()
-    return Problem(rejected.detail, status=rejected.status, code=rejected.code, title=title, extra=rejected.extra)
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
