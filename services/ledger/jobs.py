@@ -114,7 +114,7 @@ class Jobs:
     async def _old_results(self, now_us: int, _limit: int) -> list[int]:
         """Real time, whatever the clocks of apps say."""
         moment = now_us - self._keep_us
-        found = self._core.owned() and await reads.has_results_before(self._core.pool, to_datetime(moment))
+        found = await reads.has_results_before(self._core.pool, to_datetime(moment))
         return [moment] if found else []
 
     async def _forget(self, moment: int) -> None:

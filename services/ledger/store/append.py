@@ -123,7 +123,14 @@ _READ_ONLY = (
     asyncpg.DiskFullError,
     asyncpg.InsufficientResourcesError,
 )
-LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    # What asyncpg raises when a connection that was cut while idle is used again.
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
 
 
 async def append(connection: Connection, arguments: list[Any]) -> None:

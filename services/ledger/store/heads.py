@@ -10,7 +10,13 @@ import asyncpg
 from libs.service.clock import from_datetime
 from libs.service.db import Connection, Pool
 
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
+UNREACHABLE = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncio.TimeoutError,
+)
 """What a database that is away, or will not answer, raises."""
 
 
@@ -78,8 +84,10 @@ async def give_up(connection: Connection, shard: str, holder: str) -> None:
 
 
 async def owners(pool: Pool) -> dict[int, tuple[str, str]]:
-    """(shard, address) of the writer of each partition."""
-    rows = await pool.fetch("SELECT h.partition, h.shard, s.url FROM heads h JOIN shards s USING (shard)")
+    """(shard, address) of the writer of each partition that has one: a lease that was let go is nobody's."""
+    rows = await pool.fetch(
+        "SELECT h.partition, h.shard, s.url FROM heads h JOIN shards s USING (shard) WHERE s.holder <> ''"
+    )
     return {row["partition"]: (row["shard"], row["url"]) for row in rows}
 
 

@@ -106,6 +106,10 @@ class Leader:
             except UNREACHABLE as error:
                 logger.warning("the database cannot be reached: %s", error)
                 await asyncio.sleep(self._times.poll_s)
+            except Exception:
+                # Whatever it was, memory is forgotten and the lease let go: what is committed is what counts.
+                logger.exception("writing shard %s failed", self._shard)
+                await asyncio.sleep(self._times.poll_s)
 
     async def _stand_by(self) -> None:
         """Return when the lease is free or has gone stale."""
@@ -129,7 +133,11 @@ class Leader:
     async def _take_over(self) -> tuple[Connection, dict[int, Head]]:
         connection = await self._connect()
         sent = self._clock.monotonic()
-        heads = await store.take_over(connection, self._shard, self._name, self._url)
+        try:
+            heads = await store.take_over(connection, self._shard, self._name, self._url)
+        except BaseException:
+            connection.terminate()
+            raise
         self._renewed_at = sent
         return connection, heads
 
