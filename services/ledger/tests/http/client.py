@@ -167,7 +167,10 @@ async def until_ready(http: httpx.AsyncClient) -> None:
     """Wait until every command can be decided."""
 
     async def ready() -> bool:
-        return (await http.get("/readyz")).status_code == 200
+        try:
+            return (await http.get("/readyz")).status_code == 200
+        except httpx.ConnectError:
+            return False
 
     await until(ready)
 
