@@ -1,7 +1,8 @@
 """Commands from Kafka: read by assignment, decided by the same writer and through the same handlers as HTTP's.
 
 The place in the topic is stored with the effects. What cannot be read, or lies in the wrong partition, becomes a dead
-letter in the same transaction, and a `command_refused` where its id is readable, so that its sender hears.
+letter in the same transaction, and a `command_refused` where its id is readable, so that its sender hears. A command
+that fails the ledger itself becomes a dead letter too, without a refusal: it may still be decided.
 """
 
 from __future__ import annotations
@@ -9,22 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import cast
 
+import orjson
 from pydantic import ValidationError
 
 from libs.events.bus import Bus
 from libs.events.command_reader import CommandReader, load_cursors
 from libs.events.contracts.ledger.commands import Body
 from libs.events.dead_letters import open_by_source, revive
-from libs.events.envelope import Envelope, InvalidMessage
+from libs.events.envelope import SOURCE_PREFIX, Envelope, InvalidMessage, envelope_json
+from libs.events.ids import InvalidIdError, parse_id
 from libs.events.metrics import DEAD_LETTERS_OPEN
 from libs.events.partition import partition_of
 from libs.service.bodies import errors_from_pydantic
 from libs.service.db import Pool
-from libs.service.problems import Overloaded, Unavailable
+from libs.service.problems import Overloaded, Problem, Unavailable
 from services.ledger.domain.commands import Command
 from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import BY_CONTRACT, Kind, Origin, request_for
@@ -32,13 +34,17 @@ from services.ledger.requests import Answer, BuryMessage, Cursor, Request
 from services.ledger.store import dead_letters
 from services.ledger.store.heads import UNREACHABLE
 from services.ledger.store.log_source import COMMANDS_TOPIC, SOURCE
-from services.ledger.writer.engine import Writer
+from services.ledger.writer.batch import NOT_NOW
+from services.ledger.writer.engine import NotStored, Writer
 
 logger = logging.getLogger(__name__)
 
 ROLE = "service"
+UNKNOWN = "@unknown"
+"""Who sent a record that does not say it."""
 POLL_S = 0.1
 REPLAY_POLL_S = 1.0
+Asked = tuple[Cursor, asyncio.Future[Answer]]
 
 
 class CommandConsumer:
@@ -63,58 +69,98 @@ class CommandConsumer:
         self._partitions = partitions
         self._allowed = allowed
         self._outstanding_max = outstanding_max
+        self._poison: dict[tuple[tuple[str, str, int], int], str] = {}
+        """Why the ledger failed at a record, by its place: it is buried when it is read again."""
 
     async def run(self) -> None:
         """Read while this process leads, from the cursors each time it begins to; until cancelled."""
         while True:
             writer = self._writer()
-            if writer is None:
-                await asyncio.sleep(POLL_S)
-                continue
-            replaying = asyncio.create_task(self._replay(writer), name="replays")
-            try:
-                await self._follow(writer)
-            except Unavailable:
-                # The writer has ended or could not store something: whatever follows starts from the cursors.
-                await asyncio.sleep(POLL_S)
-            finally:
-                replaying.cancel()
-                await asyncio.gather(replaying, return_exceptions=True)
+            if writer is not None:
+                try:
+                    await self._follow(writer)
+                except ExceptionGroup as failures:
+                    # The writer has ended or could not store something: whatever follows starts from the cursors.
+                    for failure in failures.exceptions:
+                        known = isinstance(failure, (Problem, *UNREACHABLE))
+                        logger.warning("commands are read again: %s", failure, exc_info=None if known else failure)
+            await asyncio.sleep(POLL_S)
 
     async def _follow(self, writer: Writer) -> None:
+        """Until something fails, which ends all of it."""
+        asked: asyncio.Queue[Asked] = asyncio.Queue(self._outstanding_max)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read(writer, asked), name="commands-read")
+            group.create_task(self._hear(asked), name="commands-hear")
+            group.create_task(self._replay(writer), name="commands-replay")
+
+    async def _read(self, writer: Writer, asked: asyncio.Queue[Asked]) -> None:
+        """Put commands into the writer's queue, in the order of each partition."""
         reader = CommandReader(self._bus, COMMANDS_TOPIC, sorted(writer.owned), self._partitions, self._cursors)
-        outstanding: deque[asyncio.Future[Answer]] = deque()
+        ends: dict[tuple[str, str, int], int] = {}
         async with contextlib.aclosing(reader.batches()) as batches:
             async for batch in batches:
+                place = (batch.cluster_id, batch.topic, batch.partition)
                 for offset, item in batch.items:
-                    cursor = Cursor(batch.cluster_id, batch.topic, batch.partition, offset)
-                    request = _burial(item, cursor) if isinstance(item, InvalidMessage) else self._request(cursor, item)
-                    outstanding.append(await self._submit(writer, request))
-                while len(outstanding) > self._outstanding_max or (outstanding and outstanding[0].done()):
-                    await outstanding.popleft()
+                    end = ends.get(place)
+                    # The reader goes back to the cursors when it loses the broker.
+                    cursor = Cursor(*place, offset, end if end is not None and end <= offset else None)
+                    ends[place] = offset + 1
+                    await asked.put((cursor, await self._submit(writer, self._request_of(item, cursor))))
+
+    async def _hear(self, asked: asyncio.Queue[Asked]) -> None:
+        """Take the answers; the first that is none ends the reading."""
+        while True:
+            cursor, future = await asked.get()
+            try:
+                answer = await future
+            except Problem as problem:
+                if _is_poison(problem):
+                    self._poison[cursor.place, cursor.offset] = problem.detail
+                raise
+            if answer.status == NOT_NOW:
+                raise Unavailable("A command could not be decided yet.")
+            if self._poison:
+                self._poison.pop((cursor.place, cursor.offset), None)
 
     async def _replay(self, writer: Writer) -> None:
         """Decide again the dead letters that somebody asked for; a repeat is harmless by its idempotency key."""
-        while True:
+        while self._writer() is writer:
             try:
-                for source, number in (await open_by_source(self._pool, SOURCE)).items():
-                    DEAD_LETTERS_OPEN.labels(source).set(number)
+                await self._count_dead_letters()
                 for dead_letter, message in await dead_letters.asked_again(self._pool):
                     await self._replay_one(writer, dead_letter, message)
             except (*UNREACHABLE, Unavailable) as error:
                 logger.warning("dead letters wait: %s", error)
             await asyncio.sleep(REPLAY_POLL_S)
+        raise Unavailable("This process no longer writes this shard.")
+
+    async def _count_dead_letters(self) -> None:
+        """What a record says of its source may be anything: whoever may not send is counted as unknown."""
+        numbers = dict.fromkeys([*self._allowed, UNKNOWN], 0)
+        for source, number in (await open_by_source(self._pool, SOURCE)).items():
+            numbers[source if source in self._allowed else UNKNOWN] += number
+        for source, number in numbers.items():
+            DEAD_LETTERS_OPEN.labels(source).set(number)
 
     async def _replay_one(self, writer: Writer, dead_letter: int, message: bytes) -> None:
         try:
             command = revive(message)
-        except InvalidMessage as error:
+        except (InvalidMessage, ValueError, LookupError, TypeError) as error:
             await dead_letters.note_failed(self._pool, dead_letter, str(error))
             return
         if partition_of(command.app, command.subject, self._partitions) not in writer.owned:
             # The shard that writes this account replays it.
             return
-        await (await self._submit(writer, self._request(None, command)))
+        try:
+            answer = await (await self._submit(writer, self._request(None, command)))
+        except Problem as problem:
+            if not _is_poison(problem):
+                raise
+            await dead_letters.note_failed(self._pool, dead_letter, problem.detail)
+            return
+        if answer.status == NOT_NOW:
+            raise Unavailable("This dead letter could not be decided yet.")
         await dead_letters.note_replayed(self._pool, dead_letter)
 
     async def _cursors(self, cluster_id: str) -> Mapping[int, int]:
@@ -129,6 +175,16 @@ class CommandConsumer:
                 return writer.submit(request)
             except Overloaded:
                 await asyncio.sleep(POLL_S / 10)
+
+    def _request_of(self, item: Envelope | InvalidMessage, cursor: Cursor) -> Request:
+        if isinstance(item, InvalidMessage):
+            return _burial(item, cursor)
+        why = self._poison.get((cursor.place, cursor.offset)) if self._poison else None
+        if why is None:
+            return self._request(cursor, item)
+        poison = InvalidMessage("not_decided", why, {"id": item.id, "type": item.type, "source": item.source})
+        poison.raw = orjson.dumps(envelope_json(item))
+        return _burial(poison, cursor)
 
     def _request(self, cursor: Cursor | None, item: Envelope) -> Request:
         kind = BY_CONTRACT.get(item.type)
@@ -152,11 +208,22 @@ class CommandConsumer:
             return self._refusal(item, cursor, Rejected(problem.status, problem.code, problem.detail))
         request = request_for(kind, fields, _origin(item, cursor))
         request.expected_user = item.subject
+        if request.by_target and not self._is_home(request.target or "", item):
+            word = (request.target or "").partition("_")[0]
+            detail = f"This user has no such {word}."
+            return self._refusal(item, cursor, Rejected(404, f"{word}_not_found", detail))
         if not request.by_target and request.user != item.subject:
             return self._refusal(
                 item, cursor, Rejected(400, "invalid_request", "The subject is not the user of the command.")
             )
         return request
+
+    def _is_home(self, target: str, item: Envelope) -> bool:
+        """Whether an id is of the partition of the command's subject, as all that a user has is."""
+        try:
+            return parse_id(target) == partition_of(item.app, item.subject, self._partitions)
+        except InvalidIdError:
+            return False
 
     @staticmethod
     def _refusal(item: Envelope, cursor: Cursor | None, rejected: Rejected) -> Request:
@@ -188,6 +255,11 @@ class CommandConsumer:
         )
 
 
+def _is_poison(problem: Problem) -> bool:
+    """Whether it is the command that the ledger failed at, and not the moment."""
+    return isinstance(problem, NotStored) or not isinstance(problem, (Unavailable, Overloaded))
+
+
 def _origin(item: Envelope, cursor: Cursor | None) -> Origin:
     return Origin(
         app=item.app,
@@ -213,7 +285,7 @@ def _burial(message: InvalidMessage, cursor: Cursor) -> Request:
         raw=message.raw,
         message_id=message.message_id,
         message_type=message.readable.get("type"),
-        source=message.readable.get("source", ""),
+        source=message.readable.get("source", "").removeprefix(SOURCE_PREFIX),
         app=message.readable.get("app", ""),
     )
     return Request(
@@ -226,7 +298,7 @@ def _burial(message: InvalidMessage, cursor: Cursor) -> Request:
         key="",
         fingerprint=b"",
         unique_fingerprint=b"",
-        actor=command.source,
+        actor=command.source or UNKNOWN,
         door="kafka",
         request_id=message.message_id or "",
         command_id=message.message_id or "",

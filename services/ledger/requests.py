@@ -52,12 +52,22 @@ class BuryMessage(Command):
 
 @dataclass(slots=True)
 class Cursor:
-    """Where in a Kafka topic a command stood; the place after it is stored with its effect."""
+    """Where in a Kafka topic a command stood; the place after it is stored with its effect.
+
+    `after` is the place after the record that was read before it, None for the first that is read: what precedes a
+    command is decided before it, or it is not decided either.
+    """
 
     cluster_id: str
     topic: str
     partition: int
     offset: int
+    after: int | None = None
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """The partition, of one incarnation of the broker."""
+        return (self.cluster_id, self.topic, self.partition)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from services.ledger.domain.records import charge_record
 from services.ledger.domain.rejections import Rejected, conflict, not_found
 from services.ledger.domain.state import Account, Lot, Profile
 from services.ledger.refusals import problem_of
-from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Request, SettleTransfer
+from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Cursor, Request, SettleTransfer
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
 from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult, StoredTransfer, slices_of
@@ -33,6 +33,8 @@ from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origi
 _NO_RECORDS = Records()
 REPEATABLE = frozenset({402, 404, 409})
 """Refusals that are outcomes: stored under the key and repeated."""
+NOT_NOW = 503
+"""The status of what could not be decided: nothing is kept of it, and its sender's cursor stays."""
 STAGES = ("pending", "refused", "completed", "returned")
 """What a transfer goes through; none of them is ever left for one before it."""
 
@@ -62,7 +64,6 @@ class Batch:
         self._situation = situation
         self._layers = Layers(self.layer, *situation.below)
         self._effects = Effects(self.layer, self.rows, situation.partitions)
-        self._cursors: dict[tuple[str, str, int], int] = {}
 
     @property
     def writes(self) -> bool:
@@ -76,21 +77,38 @@ class Batch:
 
     def decide(self, request: Request) -> None:
         """Decide one request; its answer may be given once the batch is durable."""
+        cursor = request.cursor
         try:
+            if cursor is not None and self._passed(cursor):
+                self.answers.append((request, Answer(200, b"{}", replayed=True)))
+                return
             answer = self._bury(request) if request.type == "dead_letter" else self._decide(request)
         except Rejected as rejected:
             answer = self._refuse(request, rejected)
-        if request.cursor is not None:
-            cursor = request.cursor
-            self._cursors[cursor.cluster_id, cursor.topic, cursor.partition] = cursor.offset + 1
+        if cursor is not None and answer.status != NOT_NOW:
+            self.layer.cursors[cursor.place] = cursor.offset + 1
         self.answers.append((request, answer))
+
+    def _passed(self, cursor: Cursor) -> bool:
+        """Whether this record has been decided; 503 if one before it has not: then it must wait for that one."""
+        if cursor.partition not in self.log.heads:
+            raise Rejected(NOT_NOW, "not_leader", "Another process writes this partition.")
+        reached = newest(self._layers.cursors, cursor.place)
+        if reached is not None and cursor.offset < reached:
+            return True
+        if cursor.after is not None and (reached is None or reached < cursor.after):
+            raise Rejected(NOT_NOW, "service_unavailable", "A command before this one has not been decided.")
+        return False
 
     def finish(self) -> None:
         """Make the rows complete; nothing is decided after this."""
         self._effects.finish()
+        for _, _, partition in self.layer.cursors:
+            # A cursor is moved by whoever owns its partition, even where nothing else is written.
+            self.log.touch(partition)
         self.rows.events = self.log.rows
         self.rows.heads = [(start, self.log.heads[partition]) for partition, start in sorted(self.log.start.items())]
-        for (cluster_id, topic, partition), next_offset in self._cursors.items():
+        for (cluster_id, topic, partition), next_offset in self.layer.cursors.items():
             self.rows.add(
                 "cursors",
                 {"cluster_id": cluster_id, "topic": topic, "partition": partition, "next_offset": next_offset},
@@ -152,7 +170,7 @@ class Batch:
             except InvalidIdError:
                 partition = partition_of(request.app, APP_ACCOUNT, self._situation.partitions)
         if partition not in self.log.heads:
-            raise Rejected(503, "not_leader", "Another process writes this account.")
+            raise Rejected(NOT_NOW, "not_leader", "Another process writes this account.")
         return partition
 
     def _now(self, request: Request, clock_start: datetime | None = None) -> int:
@@ -335,7 +353,7 @@ class Batch:
         """The problem that a refused request is answered with. A refusal by Kafka is an event: its sender must hear."""
         problem = problem_of(rejected)
         answer = Answer(rejected.status, orjson.dumps(problem.to_dict(request.request_id)), outcome=rejected.code)
-        if rejected.status == 503:
+        if rejected.status == NOT_NOW:
             return answer
         if request.door == "kafka":
             event = ev.CommandRefused(
@@ -354,9 +372,6 @@ class Batch:
         message, cursor = request.build(0), request.cursor
         if not isinstance(message, BuryMessage) or cursor is None:
             raise TypeError("only a Kafka record can be buried")
-        if cursor.partition not in self.log.heads:
-            raise Rejected(503, "not_leader", "Another process writes this partition.")
-        self.log.touch(cursor.partition)
         self.rows.add(
             "dead_letters",
             {

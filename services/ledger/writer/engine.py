@@ -33,6 +33,10 @@ ATTEMPTS_MAX = 3
 """How often a request is decided again after a batch that the database refused, before its caller is told."""
 
 
+class NotStored(Unavailable):
+    """The database refuses this request, again and again, even alone."""
+
+
 @dataclass(slots=True)
 class Limits:
     """How much a writer takes on. `recent_max` must exceed what two batches can touch."""
@@ -290,7 +294,7 @@ class Writer:
             if read_only:
                 self._fail(request, ReadOnly("The database takes no writes at present."))
             elif request.attempts >= ATTEMPTS_MAX:
-                self._fail(request, Unavailable("This request could not be stored."))
+                self._fail(request, NotStored("This request could not be stored."))
         self._again(batch)
 
     def _answer(self, batch: Batch) -> None:

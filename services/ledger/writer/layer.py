@@ -20,6 +20,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 K_contra = TypeVar("K_contra", contravariant=True)
 V_co = TypeVar("V_co", covariant=True)
+Place = tuple[str, str, int]
+"""A partition of commands: cluster id, topic, partition."""
 
 
 class Recent(Generic[K, V]):
@@ -66,6 +68,7 @@ class Layer:
     objects: dict[str, list[tuple[int, ev.Event]]] = field(default_factory=dict)
     transfers: dict[str, StoredTransfer] = field(default_factory=dict)
     configs: dict[str, AppConfig] = field(default_factory=dict)
+    cursors: dict[Place, int] = field(default_factory=dict)
 
 
 class Committed:
@@ -85,6 +88,7 @@ class Committed:
         self.objects: Recent[str, list[tuple[int, ev.Event]]] = Recent(recent_max)
         self.transfers: Recent[str, StoredTransfer] = Recent(recent_max)
         self.configs: dict[str, AppConfig] = {}
+        self.cursors: dict[Place, int] = {}
 
     def pour(self, upper: Layer) -> None:
         """Take over what a committed batch decided; dead lots leave their accounts."""
@@ -106,12 +110,24 @@ class Committed:
         self.objects.update(upper.objects)
         self.transfers.update(upper.transfers)
         self.configs.update(upper.configs)
+        self.cursors.update(upper.cursors)
 
 
 class Layers:
     """A look through several layers, newest first: each attribute is one kind of thing, asked by :func:`newest`."""
 
-    __slots__ = ("accounts", "configs", "lots", "objects", "owners", "refs", "resolutions", "results", "transfers")
+    __slots__ = (
+        "accounts",
+        "configs",
+        "cursors",
+        "lots",
+        "objects",
+        "owners",
+        "refs",
+        "resolutions",
+        "results",
+        "transfers",
+    )
 
     def __init__(self, *layers: Layer | Committed) -> None:
         self.accounts: tuple[Lookup[AccountKey, Account], ...] = tuple(layer.accounts for layer in layers)
@@ -123,6 +139,7 @@ class Layers:
         self.objects: tuple[Lookup[str, list[tuple[int, ev.Event]]], ...] = tuple(layer.objects for layer in layers)
         self.transfers: tuple[Lookup[str, StoredTransfer], ...] = tuple(layer.transfers for layer in layers)
         self.configs: tuple[Lookup[str, AppConfig], ...] = tuple(layer.configs for layer in layers)
+        self.cursors: tuple[Lookup[Place, int], ...] = tuple(layer.cursors for layer in layers)
 
     def events(self, object_id: str) -> list[tuple[int, ev.Event]]:
         """The events of an object that any layer holds, oldest first."""

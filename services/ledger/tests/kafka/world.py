@@ -1,0 +1,243 @@
+"""The ledger's writer between two topics: commands are sent as other services send them, outcomes read from its log."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+import orjson
+
+from libs.events.bus import Bus, Message, TopicPartition
+from libs.events.contracts.base import Contract, encode
+from libs.events.envelope import Envelope, Headers, Heartbeat, from_record, to_headers
+from libs.events.ids import Ids, UlidSource
+from libs.events.partition import partition_of
+from libs.events.relay import Relay
+from services.ledger.consumers import CommandConsumer
+from services.ledger.settings import COMMAND_SOURCES
+from services.ledger.store.log_source import LedgerLog
+from services.ledger.tests.support import APP, PARTITIONS, Ledger, WallClock, ledger_on
+from tests.plugins.postgres import Database
+
+DEADLINE_S = 30.0
+DOCUMENT: dict[str, Any] = {
+    "assets": {"coins": {"scale": 2}},
+    "earning_rules": {"start": {"amount": "1.50"}},
+}
+ALL = frozenset(kind for kinds in COMMAND_SOURCES.values() for kind in kinds)
+_MORE = ("charge_credits", "capture_hold", "extend_hold", "transfer_credits", "adjust_balance", "close_account")
+SOURCES: Mapping[str, frozenset[str]] = {
+    **{source: frozenset(types) for source, types in COMMAND_SOURCES.items()},
+    "anything": ALL | {f"ledger.{name}.v1" for name in (*_MORE, "change_account")},
+}
+"""What each sender may send: as by default, and one that may send everything."""
+
+_TOLD = (
+    "partition",
+    "position",
+    "type",
+    "user_id",
+    "event_id",
+    "transaction_id",
+    "command_id",
+    "causation_id",
+    "correlation_id",
+    "actor",
+    "idempotency_key",
+)
+_ULIDS = UlidSource()
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Poll until `check` holds; the test fails at the deadline."""
+    end = time.monotonic() + DEADLINE_S
+    while not await check():
+        assert time.monotonic() < end, f"not in time: {what}"
+        await asyncio.sleep(0.01)
+
+
+@dataclass(slots=True)
+class Told:
+    """An event of the log."""
+
+    partition: int
+    position: int
+    type: str
+    user: str
+    event_id: str
+    transaction: str
+    command: str
+    cause: str
+    correlation: str
+    actor: str
+    key: str
+    payload: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The type without service and version."""
+        return self.type.split(".")[1]
+
+
+@dataclass
+class World:
+    """Topics of a test's own on a broker, and a ledger's database. The ledger runs while a test has it running."""
+
+    address: str
+    books: Database
+    commands: str
+    events: str
+    bus: Bus
+    clock: WallClock = field(default_factory=lambda: WallClock(time.time_ns() // 1000))
+    numbers: Any = field(default_factory=count)
+
+    @asynccontextmanager
+    async def ledger(self) -> AsyncIterator[Ledger]:
+        """The writer and its consumer of commands, cut off in the middle of whatever they do when the block ends."""
+        async with ledger_on(self.books, clock=self.clock) as ledger:
+            consumer = CommandConsumer(
+                bus=self.bus,
+                pool=ledger.pool,
+                writer=lambda: ledger.leader.writer,
+                partitions=PARTITIONS,
+                allowed=SOURCES,
+            )
+            task = asyncio.create_task(consumer.run())
+            try:
+                yield ledger
+            finally:
+                task.cancel()
+                (ended,) = await asyncio.gather(task, return_exceptions=True)
+        assert isinstance(ended, asyncio.CancelledError), ended
+
+    def relay(self, ledger: Ledger, **times: float) -> Relay:
+        """Publishes this ledger's log."""
+        times = {"poll_s": 0.01, "retry_s": 0.05, **times}
+        return Relay(LedgerLog(ledger.pool), ledger.pool, self.bus, {self.events: PARTITIONS}, **times)  # type: ignore[arg-type]
+
+    # Senders
+
+    def command(
+        self, command: Contract, user: str, *, source: str = "anything", key: str | None = None, app: str = APP
+    ) -> Envelope:
+        """A command as the outbox of `source` makes it, under a key of its own unless one is given."""
+        now = time.time_ns() // 1000
+        return Envelope(
+            id=Ids(_ULIDS, partition_of(app, user, PARTITIONS), now).new("command"),
+            source=source,
+            type=command.TYPE,
+            time_us=now,
+            subject=user,
+            app=app,
+            data=encode(command),
+            correlation_id=f"request-{next(self.numbers)}",
+            causation_id="event_before",
+            actor="ann.admin",
+            idempotency_key=f"key-{next(self.numbers)}" if key is None else key,
+        )
+
+    async def publish(self, *envelopes: Envelope) -> None:
+        """Send messages to where they belong, in this order for each partition."""
+        places: dict[int, list[Message]] = {}
+        for one in envelopes:
+            message = Message(one.key, one.data, to_headers(one))
+            places.setdefault(partition_of(one.app, one.subject, PARTITIONS), []).append(message)
+        for partition, messages in places.items():
+            await self.bus.publish(self.commands, partition, messages)
+
+    async def put(self, partition: int, key: bytes | None, headers: Headers, value: bytes) -> None:
+        """Write a record as it is."""
+        await self.bus.publish(self.commands, partition, [Message(key, value, headers)])
+
+    async def send(self, command: Contract, user: str, **fields: Any) -> str:
+        """Send a command; its id."""
+        envelope = self.command(command, user, **fields)
+        await self.publish(envelope)
+        return envelope.id
+
+    # What came of it
+
+    async def told(self, ledger: Ledger, cause: str | None = None) -> list[Told]:
+        """The events that a command caused, or all, in order of the log."""
+        rows = await ledger.pool.fetch(
+            f"SELECT {', '.join(_TOLD)}, payload FROM events"
+            " WHERE $1::text IS NULL OR causation_id = $1 ORDER BY partition, position",
+            cause,
+        )
+        found: list[list[Any]] = [[*(row[name] for name in _TOLD), orjson.loads(row["payload"])] for row in rows]
+        return [Told(*values) for values in found]
+
+    async def outcome(self, ledger: Ledger, command: str) -> Told:
+        """What answered a command, waited for: the last of its events."""
+        found: list[Told] = []
+
+        async def answered() -> bool:
+            found[:] = await self.told(ledger, command)
+            return bool(found)
+
+        await eventually(answered, f"an outcome of {command}")
+        return found[-1]
+
+    async def done(self, ledger: Ledger, command: Contract, user: str, **fields: Any) -> Told:
+        """Send a command and wait for what came of it."""
+        return await self.outcome(ledger, await self.send(command, user, **fields))
+
+    async def passed(self, ledger: Ledger, partition: int) -> None:
+        """Wait until everything that was sent to a partition has been taken."""
+        (end,) = (await self.bus.end_offsets(self.commands, [partition])).values()
+        cluster_id = await self.bus.cluster_id()
+
+        async def taken() -> bool:
+            query = "SELECT next_offset FROM command_cursors WHERE (cluster_id, topic, partition) = ($1, $2, $3)"
+            next_offset = await ledger.pool.fetchval(query, cluster_id, self.commands, partition)
+            return bool((next_offset or 0) >= end)
+
+        await eventually(taken, f"partition {partition} is taken up to {end}")
+
+    async def balances(self, ledger: Ledger, user: str) -> tuple[int, int, int]:
+        """(settled, held, owed) of a user as stored, units."""
+        row = await ledger.pool.fetchrow("SELECT settled, held, owed FROM accounts WHERE user_id = $1", user)
+        return (0, 0, 0) if row is None else (row["settled"], row["held"], row["owed"])
+
+    async def published(self, enough: Callable[[list[Envelope], list[Heartbeat]], bool]) -> list[Envelope]:
+        """Everything on the topic of events, read from its beginning until it is enough."""
+        places = [TopicPartition(self.events, partition) for partition in range(PARTITIONS)]
+        reader = await self.bus.reader(dict.fromkeys(places, "beginning"))
+        events: list[Envelope] = []
+        beats: list[Heartbeat] = []
+        end = time.monotonic() + DEADLINE_S
+        try:
+            while not enough(events, beats):
+                assert time.monotonic() < end, f"only {len(events)} events and {len(beats)} heartbeats"
+                for records in (await reader.fetch()).values():
+                    for record in records:
+                        message = from_record(record.headers, record.value)
+                        if isinstance(message, Heartbeat):
+                            beats.append(message)
+                        else:
+                            events.append(message)
+        finally:
+            await reader.close()
+        return events
+
+
+def without(envelope: Envelope, *names: str) -> Headers:
+    """Headers of a message without some."""
+    return [(name, text) for name, text in to_headers(envelope) if name not in names]
+
+
+def changed(envelope: Envelope, **attributes: Any) -> Envelope:
+    """The message with other attributes."""
+    return replace(envelope, **attributes)
+
+
+def topics() -> tuple[str, str]:
+    """Names of topics for commands and events that no other test has."""
+    name = secrets.token_hex(4)
+    return f"ledger{name}.commands", f"ledger{name}.events"
