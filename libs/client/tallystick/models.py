@@ -201,8 +201,13 @@ class Lot(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Balances):
-    """The one authoritative answer about an account at one position and time."""
+    """The one authoritative answer about an account at one position and time.
 
+    `total_granted` and `total_spent` are all that was ever given, and spent without what was refunded.
+    """
+
+    total_granted: Decimal | None = None
+    total_spent: Decimal | None = None
     lots: tuple[Lot, ...] = ()
     next_expiry: datetime | None = None
     time: datetime | None = None
