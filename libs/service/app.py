@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +24,7 @@ from libs.service.auth import Authenticator, Principal, scope_of
 from libs.service.bodies import errors_from_pydantic
 from libs.service.clock import TestClocks
 from libs.service.clock_api import test_clock_router
+from libs.service.direct import DirectRoutes
 from libs.service.docs_page import docs_response
 from libs.service.health import Health
 from libs.service.metrics import loop_lag_probe
@@ -94,6 +96,9 @@ def create_app(
     if test_clocks is not None:
         clock_routes = test_clock_router(test_clocks, scope_of(settings.service, "config"), principal_of)
         app.router.routes.extend(clock_routes.routes)
+    if settings.otel_endpoint is None:
+        # Traces are made in the layers that this leaves out. It stands inside the service's own middleware.
+        app.user_middleware.append(Middleware(DirectRoutes, routes=app.router.routes))
     _add_operations(app)
     return app
 
