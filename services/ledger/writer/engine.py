@@ -85,6 +85,9 @@ class Writer:
         self._queue: deque[Request] = deque()
         self._sweeps: deque[Request] = deque()
         self._arrived = asyncio.Event()
+        self._deciding: list[Request] = []
+        """Taken from the queue, and not yet in a batch that is being appended."""
+
         self._inflight: Batch | None = None
         self._commit: asyncio.Task[bool] | None = None
         self._ulids = UlidSource()
@@ -128,7 +131,7 @@ class Writer:
     def close(self) -> None:
         """Refuse what is queued and what comes; the outcome of what is in flight can be asked by its key."""
         self._closed = True
-        waiting = [*self._queue, *self._sweeps]
+        waiting = [*self._deciding, *self._queue, *self._sweeps]
         if self._inflight is not None:
             waiting += [request for request, _ in self._inflight.answers]
         for request in waiting:
@@ -146,8 +149,8 @@ class Writer:
         """Decide and append until fenced or cancelled."""
         try:
             while True:
-                requests = await self._take()
-                batch = await self._decide(requests)
+                self._deciding = await self._take()
+                batch = await self._decide(self._deciding)
                 stands = await self._settle()
                 if batch is None:
                     continue
@@ -156,6 +159,7 @@ class Writer:
                     self._again(batch)
                     continue
                 self._inflight = batch
+                self._deciding = []
                 self._commit = asyncio.create_task(self._append(batch))
         finally:
             if self._commit is not None:
@@ -222,11 +226,11 @@ class Writer:
         """Wait for the batch in flight; whether one that was decided on top of it still stands."""
         if self._commit is None:
             return True
-        try:
-            return await self._commit
-        finally:
-            self._commit = None
-            self._inflight = None
+        # When this raises, the batch stays in flight: nobody knows what became of it, and `close` says so.
+        stands = await self._commit
+        self._commit = None
+        self._inflight = None
+        return stands
 
     async def _append(self, batch: Batch) -> bool:
         if not batch.writes:
