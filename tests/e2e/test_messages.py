@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -280,6 +281,14 @@ async def test_s3_messages_that_are_no_commands_are_set_aside_counted_and_change
     await eventually(counted)
     assert (await kernel.state(user))["available"] == "1.00"
     assert (await kernel.read(f"accounts/{other}")).status_code == 404
+
+    listed = await asyncio.to_thread(suite.tallystick, "dead-letters", "list", "--json")
+    assert listed.returncode == 1, "there is something for somebody to look at"
+    letters = [json.loads(line) for line in listed.stdout.splitlines()]
+    reasons = {letter["message_id"]: letter["reason"] for letter in letters}
+    assert reasons[misrouted.id] == "misrouted"
+    assert reasons[control.id] == "invalid_attribute"
+    assert reasons[None] == "missing_attribute"
 
 
 def _place(user: str) -> int:
