@@ -384,24 +384,3 @@ class Difference(Answer):
     app: str
     version: int
     changes: list[Change]
-
-
-class Fault(Answer):
-    """One thing that is wrong with a request."""
-
-    code: str
-    field: str
-    detail: str
-
-
-class Problem(Answer):
-    """A refusal (RFC 9457): `code` is for programs, `detail` and `next` are for people."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    next: str | None = None
-    errors: list[Fault] | None = None
-    request_id: str | None = None

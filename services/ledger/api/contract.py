@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from services.ledger.api.answers import Problem
+from services.ledger.api.problem import Problem
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _EVERYWHERE = (
