@@ -12,7 +12,7 @@ from bench import http, kafka, size, truth, wrk
 from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
-from bench.rounds import Side, cost_ratio, ratio, take_turns
+from bench.rounds import Sample, Side, cost_ratio, ratio, take_turns
 from bench.world import ROOT, Ledger, World
 
 SHOWN = 64
@@ -122,17 +122,23 @@ def relay_part(world: World, options: argparse.Namespace, report: Report) -> Non
     ledger = funded(world, report)
     tell("the relay publishes what there is")
     backlog, took_s = ledger.start_relay()
-    report.facts.append(("the relay, from its start", f"{backlog:,} events published in {took_s:.1f} s"))
-    (side, _) = http.sides(ledger, options.seconds, (http.MOST,))
-    with_relay = Side(f"{side.name}, relay running", side.run)
-    found = take_turns([with_relay], options.rounds, tell)
     ledger.stop_relay()
-    report.series |= found
-    if side.name in report.series:
-        without = report.series[side.name]
-        report.targets.append(
-            Target("HTTP with the relay / without", found[with_relay.name].per_s / without.per_s, None, None)
-        )
+    report.facts.append(("the relay, from its start", f"{backlog:,} events published in {took_s:.1f} s"))
+    (without, _) = http.sides(ledger, options.seconds, (http.MOST,))
+
+    def run() -> Sample:
+        ledger.start_relay()
+        try:
+            return without.run()
+        finally:
+            ledger.stop_relay()
+
+    beside = Side(f"{without.name}, relay running", run)
+    found = take_turns([without, beside], options.rounds, tell)
+    report.series[beside.name] = found[beside.name]
+    report.targets.append(
+        Target("HTTP with the relay / without", ratio(found[beside.name], found[without.name]), None, None)
+    )
 
 
 def kafka_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:
