@@ -72,7 +72,7 @@ def _is_direct(layer: Middleware) -> bool:
 
 
 def test_only_bare_routes_without_parameters_are_reached_directly(app: FastAPI) -> None:
-    assert {route.path for route in router.routes if qualifies(route)} == {"/v1/things", "/v1/mine"}
+    assert {getattr(route, "path", "") for route in router.routes if qualifies(route)} == {"/v1/things", "/v1/mine"}
     assert any(_is_direct(layer) for layer in app.user_middleware)
 
 
