@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 STATEMENT_TIMEOUT_MS = 30_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 5.0
+QUERIES_MAX = 100_000_000
 WAIT_S = 30.0
 _RETRY_S = 0.2
 NOT_YET = (OSError, asyncio.TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
@@ -52,11 +53,20 @@ async def create_pool(
             reveal(dsn),
             min_size=size_min,
             max_size=size_max,
+            max_queries=QUERIES_MAX,
+            reset=_leave,
             timeout=CONNECT_TIMEOUT_S,
             server_settings=_server_settings(application_name, statement_timeout_ms),
         )
 
     return await _wait_for(make, wait_s)
+
+
+async def _leave(_connection: object) -> None:
+    """What a connection goes through when it returns to its pool: nothing, and so no round trip.
+
+    The driver has ended any transaction by then; settings, cursors and advisory locks of a session are never used.
+    """
 
 
 async def connect(

@@ -10,12 +10,11 @@ import orjson
 
 from libs.service.db import Connection
 from services.ledger.domain.state import Account, Lot
+from services.ledger.store.columns import columns
 from services.ledger.store.heads import Head
 from services.ledger.store.rows import facts_of
 
 APPEND = "SELECT ledger_append($1, $2, $3, $4, $5, $6)"
-SEPARATOR = "\x1f"
-NULL = "\x1e"
 
 
 class FencedError(Exception):
@@ -48,24 +47,6 @@ class Rows:
     def add(self, table: str, row: dict[str, Any]) -> None:
         """A row of a table that a batch has few of."""
         self.rest.setdefault(table, []).append(row)
-
-
-def _column(values: tuple[Any, ...]) -> str:
-    """One column as `ledger_append` takes it; ValueError if a value contains the separator."""
-    try:
-        joined = SEPARATOR.join(values)
-        plain = "" not in values
-    except TypeError:
-        plain = False
-    if not plain:
-        joined = SEPARATOR.join([NULL if value is None else str(value) or NULL for value in values])
-    if joined.count(SEPARATOR) != len(values) - 1:
-        raise ValueError("a value contains the separator of columns")
-    return joined
-
-
-def _columns(rows: list[tuple[Any, ...]]) -> list[str]:
-    return [_column(values) for values in zip(*rows, strict=True)]
 
 
 def _account_row(account: Account) -> tuple[Any, ...]:
@@ -109,11 +90,11 @@ def _head_row(before: Head, after: Head) -> tuple[Any, ...]:
 def parameters(rows: Rows) -> list[Any]:
     """The arguments of :data:`APPEND`."""
     return [
-        _columns([_head_row(*pair) for pair in rows.heads]),
-        _columns(rows.events),
-        _columns(rows.results),
-        _columns([_account_row(account) for account in rows.accounts]),
-        _columns([_lot_row(lot) for lot in rows.lots]),
+        columns([_head_row(*pair) for pair in rows.heads]),
+        columns(rows.events),
+        columns(rows.results),
+        columns([_account_row(account) for account in rows.accounts]),
+        columns([_lot_row(lot) for lot in rows.lots]),
         orjson.dumps(rows.rest).decode() if rows.rest else None,
     ]
 

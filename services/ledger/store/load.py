@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from services.ledger.domain import codec
 from services.ledger.domain import events as ev
 from services.ledger.domain.records import Resolution
 from services.ledger.domain.state import Account, Lot
+from services.ledger.store.columns import columns
 from services.ledger.store.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, LOT_COLUMNS, account_of, hold_of, lot_of
 
 
@@ -80,34 +81,34 @@ class Loaded:
     transfers: dict[str, StoredTransfer] = field(default_factory=dict)
 
 
-def _columns(keys: Iterable[tuple[str, ...]], width: int) -> list[list[str]]:
-    columns: list[list[str]] = [[] for _ in range(width)]
-    for key in keys:
-        for column, part in zip(columns, key, strict=True):
-            column.append(part)
-    return columns
+def _keys(*names: str) -> str:
+    """The relation of keys that come as columns of text, with these names."""
+    values = ", ".join(f"coalesce({name}, '') AS {name}" for name in names)
+    columns = ", ".join(f"ledger_column(${number})" for number in range(1, len(names) + 1))
+    return f"(SELECT {values} FROM unnest({columns}) AS u({', '.join(names)})) AS k"
+
+
+_RESULTS = (
+    "SELECT r.app, r.user_id, r.key, r.caller, r.fingerprint, r.status, r.body"
+    f" FROM {_keys('app', 'user_id', 'key', 'caller')} JOIN results r USING (app, user_id, key, caller)"
+)
+_REFS = (
+    "SELECT r.app, r.user_id, r.command_type, r.ref, r.fingerprint, r.object, r.status, r.body"
+    f" FROM {_keys('app', 'user_id', 'command_type', 'ref')}"
+    " JOIN unique_refs r USING (app, user_id, command_type, ref)"
+)
+_OF_ACCOUNTS = f"FROM {_keys('app', 'user_id', 'asset')} JOIN"
 
 
 async def load_results(pool: Pool, keys: Sequence[ResultKey], into: Loaded) -> None:
     """Outcomes under these idempotency keys."""
-    rows = await pool.fetch(
-        "SELECT r.app, r.user_id, r.key, r.caller, r.fingerprint, r.status, r.body"
-        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k(app, user_id, key, caller)"
-        " JOIN results r USING (app, user_id, key, caller)",
-        *_columns(keys, 4),
-    )
-    for app, user, key, caller, fingerprint, status, body in rows:
+    for app, user, key, caller, fingerprint, status, body in await pool.fetch(_RESULTS, *columns(keys)):
         into.results[app, user, key, caller] = StoredResult(fingerprint, status, body)
 
 
 async def load_refs(pool: Pool, keys: Sequence[RefKey], into: Loaded) -> None:
     """Objects that these unique references stand for."""
-    rows = await pool.fetch(
-        "SELECT r.app, r.user_id, r.command_type, r.ref, r.fingerprint, r.object, r.status, r.body"
-        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k(app, user_id, command_type, ref)"
-        " JOIN unique_refs r USING (app, user_id, command_type, ref)",
-        *_columns(keys, 4),
-    )
+    rows = await pool.fetch(_REFS, *columns(keys))
     for app, user, kind, ref, fingerprint, made, status, body in rows:
         into.refs[app, user, kind, ref] = StoredRef(fingerprint, made, status, body)
 
@@ -117,20 +118,22 @@ async def load_accounts(pool: Fetcher, keys: Sequence[AccountKey], into: Loaded)
 
     Nobody but the caller writes these accounts, so that the three reads agree without a snapshot.
     """
-    columns = _columns(keys, 3)
-    join = "FROM unnest($1::text[], $2::text[], $3::text[]) AS k(app, user_id, asset) JOIN"
-    for row in await pool.fetch(f"SELECT {ACCOUNT_COLUMNS} {join} accounts USING (app, user_id, asset)", *columns):
+    sent = columns(keys)
+    for row in await pool.fetch(f"SELECT {ACCOUNT_COLUMNS} {_OF_ACCOUNTS} accounts USING (app, user_id, asset)", *sent):
         into.accounts[row["app"], row["user_id"], row["asset"]] = account_of(row)
     if not into.accounts:
         return
     lots: dict[AccountKey, list[Lot]] = {}
-    for row in await pool.fetch(f"SELECT {LOT_COLUMNS} {join} lots USING (app, user_id, asset) WHERE live", *columns):
+    for row in await pool.fetch(
+        f"SELECT {LOT_COLUMNS} {_OF_ACCOUNTS} lots USING (app, user_id, asset) WHERE live", *sent
+    ):
         lots.setdefault((row["app"], row["user_id"], row["asset"]), []).append(lot_of(row))
     for key, items in lots.items():
         items.sort(key=lambda lot: lot.terms.burn_key)
         into.accounts[key].lots = {lot.terms.id: lot for lot in items}
     for row in await pool.fetch(
-        f"SELECT {HOLD_COLUMNS} {join} holds USING (app, user_id, asset) WHERE status = 'open' ORDER BY id", *columns
+        f"SELECT {HOLD_COLUMNS} {_OF_ACCOUNTS} holds USING (app, user_id, asset) WHERE status = 'open' ORDER BY id",
+        *sent,
     ):
         account = into.accounts[row["app"], row["user_id"], row["asset"]]
         account.holds[row["id"]] = hold_of(row)
