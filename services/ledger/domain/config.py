@@ -93,8 +93,10 @@ class PoliciesSpec(_Strict):
     top_up_url: str | None = Field(default=None, max_length=500, pattern=r"^https?://")
 
 
-class SwitchesSpec(_Strict):
-    """Features of the ledger that an app may switch off."""
+class SwitchesSpec(BaseModel):
+    """Features of the ledger that an app may switch off. Every service gets all switches and reads its own."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     transfers: bool = True
     actions: bool = True
