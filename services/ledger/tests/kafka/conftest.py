@@ -10,19 +10,31 @@ from libs.events.bus import Bus
 from services.ledger.tests.kafka.world import DOCUMENT, World, topics
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on, prepare
 from tests.plugins.kafka import Broker
-from tests.plugins.postgres import Database, DatabaseFrom
+from tests.plugins.postgres import ROLE_PASSWORD, Database, DatabaseFrom
 
 
-async def _prepare(database: Database) -> None:
+async def prepare_books(database: Database) -> None:
     await prepare(database)
     async with ledger_on(database) as ledger:
         await ledger.configure(**DOCUMENT)
 
 
+class PlainDatabase(Database):
+    """Without TLS: the driver reports an attempt to connect that is cancelled in its midst as an error of nobody's."""
+
+    __slots__ = ()
+
+    @property
+    def runtime_dsn(self) -> str:
+        """The address for the runtime role."""
+        return f"{self.admin.dsn(self.name, self.runtime, ROLE_PASSWORD)}?sslmode=disable"
+
+
 @pytest.fixture
 async def books(database_from: DatabaseFrom) -> Database:
     """A ledger's database in which the app `coins` has been set up and nobody has anything yet."""
-    return await database_from("ledger-kafka", _prepare)
+    made = await database_from("ledger-kafka", prepare_books)
+    return PlainDatabase(made.admin, made.name)
 
 
 @pytest.fixture
@@ -35,7 +47,7 @@ async def world(broker: Broker, books: Database, monkeypatch: pytest.MonkeyPatch
     names = {commands: PARTITIONS, events: PARTITIONS}
     await broker.create_topics(names)
     async with Bus(broker.bootstrap, names, timeout_s=5.0) as bus:
-        yield World(broker.bootstrap, books, commands, events, bus)
+        yield World(broker.kind, books, commands, events, bus)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class Told:
 class World:
     """Topics of a test's own on a broker, and a ledger's database. The ledger runs while a test has it running."""
 
-    address: str
+    kind: str
     books: Database
     commands: str
     events: str
@@ -114,6 +114,7 @@ class World:
             finally:
                 task.cancel()
                 (ended,) = await asyncio.gather(task, return_exceptions=True)
+                ledger.pool.terminate()
         assert isinstance(ended, asyncio.CancelledError), ended
 
     def relay(self, ledger: Ledger, **times: float) -> Relay:

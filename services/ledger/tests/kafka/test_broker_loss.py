@@ -1,0 +1,189 @@
+"""The trial that counts: the broker dies at any moment and comes back empty, under commands and events of the ledger.
+
+In the end the consumer has had every event of the log once and in order, and every command has one outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from libs.events.bus import Bus
+from libs.events.commands import OutcomeRecorder, Republisher, send_command
+from libs.events.consumer import Consumer, Subscription, Times
+from libs.events.contracts.base import Contract
+from libs.events.contracts.ledger import commands as c
+from libs.events.db import MIGRATIONS, Connection, Pool
+from libs.events.envelope import Envelope
+from libs.events.feed import FeedClient, render_feed
+from libs.events.outbox import Cause, Outbox, OutboxLog
+from libs.events.partition import partition_of
+from libs.events.relay import Relay
+from libs.events.stamper import Stamper
+from libs.service.db import create_pool
+from libs.service.migrations import migrate
+from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, LedgerLog
+from services.ledger.tests.kafka.world import World, eventually
+from services.ledger.tests.support import APP, PARTITIONS
+from services.ledger.verify.run import verify
+from tests.plugins.kafka import Restartable
+from tests.plugins.postgres import Database, DatabaseFrom
+
+pytestmark = pytest.mark.anyio
+
+TOPICS = {COMMANDS_TOPIC: PARTITIONS, EVENTS_TOPIC: PARTITIONS}
+USERS = [f"user{number}" for number in range(10)]
+COMMANDS = 200
+DEATHS = {"embedded": 6, "kafka": 2}
+TIMES = Times(silence_s=0.5, retry_first_s=0.02, retry_max_s=0.2, attend_s=0.05)
+
+
+async def _prepare(database: Database) -> None:
+    await migrate(database.owner_dsn, [MIGRATIONS], database.runtime)
+    async with await create_pool(database.owner_dsn, application_name="prepare") as pool:
+        await pool.execute(
+            "CREATE TABLE diary (partition int, seq bigint, event_id text, place bigint GENERATED ALWAYS AS IDENTITY);"
+            f" GRANT SELECT, INSERT ON diary TO {database.runtime}"
+        )
+
+
+@pytest.fixture
+async def payments(database_from: DatabaseFrom) -> AsyncIterator[Pool]:
+    """The database of a service that sends commands and keeps a diary of the ledger's events."""
+    made = await database_from("ledger-kafka-sender", _prepare)
+    async with await create_pool(f"{made.runtime_dsn}?sslmode=disable", application_name="payments") as pool:
+        yield pool
+
+
+async def _note(connection: Connection, events: Any) -> None:
+    for event in events:
+        await connection.execute(
+            "INSERT INTO diary (partition, seq, event_id) VALUES ($1, $2, $3)", *_place(event), event.id
+        )
+
+
+def _place(event: Envelope) -> tuple[int, int]:
+    return partition_of(event.app, event.subject, PARTITIONS), event.seq or 0
+
+
+@asynccontextmanager
+async def running(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run parts beside the block; their failure fails it."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
+    restartable_broker: Restartable, books: Database, payments: Pool, seed: int
+) -> None:
+    broker, chance = restartable_broker, random.Random(seed)  # noqa: S311
+    await broker.create_topics(TOPICS)
+    address = f"file:{broker.address_file}"
+    outbox = Outbox("payments", PARTITIONS)
+    commands: list[str] = []
+
+    async def ask() -> None:
+        for number in range(COMMANDS):
+            user = chance.choice(USERS)
+            grant = c.GrantCredits(user=user, amount="2", reference=f"order {number}")
+            command: Contract = chance.choice([grant, grant, c.CreateHold(user=user, amount="1")])
+            async with payments.acquire() as connection, connection.transaction():
+                commands.append(
+                    await send_command(
+                        connection,
+                        outbox,
+                        command,
+                        app=APP,
+                        user=user,
+                        idempotency_key=f"key{number}",
+                        cause=Cause(),
+                        republish_after_s=0.3,
+                    )
+                )
+            await asyncio.sleep(chance.uniform(0, 0.03))
+
+    async def kill() -> None:
+        for _ in range(DEATHS[broker.kind]):
+            await asyncio.sleep(chance.uniform(0.05, 0.8))
+            await asyncio.to_thread(broker.stop)
+            await asyncio.sleep(chance.uniform(0, 0.3))
+            await broker.start_empty(TOPICS)
+
+    bus_of_payments = Bus(address, TOPICS, timeout_s=5.0, probe_s=0.1)
+    bus_of_ledger = Bus(address, TOPICS, timeout_s=5.0, probe_s=0.1)
+    async with bus_of_payments, bus_of_ledger:
+        world = World(broker.kind, books, COMMANDS_TOPIC, EVENTS_TOPIC, bus_of_ledger)
+        async with world.ledger() as ledger:
+
+            async def feed(request: Request) -> Response:
+                query = request.query_params
+                log = LedgerLog(ledger.pool)
+                place = query["topic"], int(query["partition"]), int(query["after"]), int(query["limit"])
+                return Response(await render_feed(log, *place), media_type="application/json")
+
+            transport = httpx.ASGITransport(Starlette(routes=[Route("/v1/feed", feed)]))
+            async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as http:
+                consumer = Consumer(
+                    "payments",
+                    payments,
+                    bus_of_payments,
+                    [Subscription("ledger", EVENTS_TOPIC, range(PARTITIONS), FeedClient(http, "http://ledger"))],
+                    {},
+                    observers=[_note, OutcomeRecorder()],
+                    times=TIMES,
+                )
+                log = OutboxLog("payments", payments)
+                sending = Relay(log, payments, bus_of_payments, {COMMANDS_TOPIC: PARTITIONS}, poll_s=0.01, retry_s=0.05)
+                again = Republisher(
+                    payments, bus_of_payments, "payments", pause_first_s=0.3, pause_max_s=1.0, poll_s=0.05
+                )
+                async with running(
+                    world.relay(ledger, heartbeat_s=0.2).run(),
+                    consumer.run(),
+                    Stamper(payments, poll_s=0.01).run(),
+                    sending.run(),
+                    again.run(),
+                ):
+                    await asyncio.gather(ask(), kill())
+                    await eventually(lambda: _answered(payments), "an outcome of every command")
+                    await eventually(lambda: _heard(payments, ledger.pool), "every event")
+            # Every command has one transaction, and the diary is the log.
+            told = await world.told(ledger)
+            caused: dict[str, set[str]] = {command: set() for command in commands}
+            for event in told:
+                if event.cause in caused:
+                    caused[event.cause].add(event.transaction)
+            assert {command: len(each) for command, each in caused.items()} == dict.fromkeys(commands, 1)
+            diary = await payments.fetch("SELECT partition, seq, event_id FROM diary ORDER BY place")
+            for partition in range(PARTITIONS):
+                noted = [(row["seq"], row["event_id"]) for row in diary if row["partition"] == partition]
+                assert noted == [(each.position, each.event_id) for each in told if each.partition == partition]
+            assert (await verify(ledger.dsn)).violations == []
+
+
+async def _answered(payments: Pool) -> bool:
+    return not await payments.fetchval("SELECT count(*) FROM sent_commands WHERE answered_at IS NULL")
+
+
+async def _heard(payments: Pool, ledger: Pool) -> bool:
+    events = await ledger.fetchval("SELECT count(*) FROM events")
+    return bool(await payments.fetchval("SELECT count(DISTINCT event_id) FROM diary") == events)
