@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import asyncpg
@@ -41,11 +41,12 @@ async def create_pool(
     size_min: int = 1,
     size_max: int = 10,
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    settings: Mapping[str, str] | None = None,
     wait_s: float = WAIT_S,
 ) -> Pool:
     """A pool of connections; waits up to `wait_s` seconds for a server that is still starting, then raises.
 
-    `statement_timeout_ms` = 0 means none.
+    `statement_timeout_ms` = 0 means none. `settings` are further settings of PostgreSQL for its sessions.
     """
 
     async def make() -> Pool:
@@ -56,7 +57,7 @@ async def create_pool(
             max_queries=QUERIES_MAX,
             reset=_leave,
             timeout=CONNECT_TIMEOUT_S,
-            server_settings=_server_settings(application_name, statement_timeout_ms),
+            server_settings={**_server_settings(application_name, statement_timeout_ms), **(settings or {})},
         )
 
     return await _wait_for(make, wait_s)

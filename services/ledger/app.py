@@ -119,7 +119,14 @@ async def _on_unreachable(request: Request, error: Exception) -> Response:
 async def running(settings: LedgerSettings, clock: Clock, clocks: LateClocks) -> AsyncIterator[tuple[Core, Transfers]]:
     """A process of the ledger without its doors. At the end it lets go of the lease, after everything else."""
     async with AsyncExitStack() as stack:
-        pool = await create_pool(settings.dsn, application_name="ledger", size_min=2, size_max=settings.pool_max)
+        pool = await create_pool(
+            settings.dsn,
+            application_name="ledger",
+            size_min=2,
+            size_max=settings.pool_max,
+            # Everything is looked up by index; plans made on the empty tables of a new deployment would not know that.
+            settings={"enable_seqscan": "off"},
+        )
         stack.push_async_callback(_close, pool)
         reads = await create_pool(settings.dsn, application_name="ledger-reads", size_max=settings.pool_max)
         stack.push_async_callback(_close, reads)
