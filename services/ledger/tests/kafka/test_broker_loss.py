@@ -21,13 +21,12 @@ from starlette.routing import Route
 from libs.events.bus import Bus
 from libs.events.commands import OutcomeRecorder, Republisher, send_command
 from libs.events.consumer import Consumer, Subscription, Times
-from libs.events.contracts.base import Contract
 from libs.events.contracts.ledger import commands as c
 from libs.events.db import MIGRATIONS, Connection, Pool
 from libs.events.envelope import Envelope
 from libs.events.feed import FeedClient, render_feed
+from libs.events.ids import parse_id
 from libs.events.outbox import Cause, Outbox, OutboxLog
-from libs.events.partition import partition_of
 from libs.events.relay import Relay
 from libs.events.stamper import Stamper
 from libs.service.db import create_pool
@@ -73,7 +72,7 @@ async def _note(connection: Connection, events: Any) -> None:
 
 
 def _place(event: Envelope) -> tuple[int, int]:
-    return partition_of(event.app, event.subject, PARTITIONS), event.seq or 0
+    return parse_id(event.id), event.seq or 0
 
 
 @asynccontextmanager
@@ -105,7 +104,7 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
         for number in range(COMMANDS):
             user = chance.choice(USERS)
             grant = c.GrantCredits(user=user, amount="2", reference=f"order {number}")
-            command: Contract = chance.choice([grant, grant, c.CreateHold(user=user, amount="1")])
+            command: c.GrantCredits | c.CreateHold = chance.choice([grant, grant, c.CreateHold(user=user, amount="1")])
             async with payments.acquire() as connection, connection.transaction():
                 commands.append(
                     await send_command(
