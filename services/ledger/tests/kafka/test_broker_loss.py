@@ -21,6 +21,7 @@ from starlette.routing import Route
 from libs.events.bus import Bus
 from libs.events.commands import OutcomeRecorder, Republisher, send_command
 from libs.events.consumer import Consumer, Subscription, Times
+from libs.events.contracts.base import Command
 from libs.events.contracts.ledger import commands as c
 from libs.events.db import MIGRATIONS, Connection, Pool
 from libs.events.envelope import Envelope
@@ -104,7 +105,7 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
         for number in range(COMMANDS):
             user = chance.choice(USERS)
             grant = c.GrantCredits(user=user, amount="2", reference=f"order {number}")
-            command: c.GrantCredits | c.CreateHold = chance.choice([grant, grant, c.CreateHold(user=user, amount="1")])
+            command: Command = chance.choice([grant, grant, c.CreateHold(user=user, amount="1")])
             async with payments.acquire() as connection, connection.transaction():
                 commands.append(
                     await send_command(
