@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 
@@ -16,6 +15,7 @@ from libs.events.envelope import Envelope
 from libs.events.ids import Ids, UlidSource
 from libs.events.log_source import Stream
 from libs.events.partition import partition_of
+from libs.events.streams import begin_stream, streams_of
 
 DATA_BYTES_MAX = 700_000
 """Payloads stay well below Kafka's limit for one message."""
@@ -150,13 +150,7 @@ class OutboxLog:
 
     async def streams(self, topic: str, partition: int) -> Sequence[Stream]:
         """All incarnations of the outbox, the oldest first."""
-        rows = await self._pool.fetch(
-            "SELECT s.stream, coalesce(f.forked_at, 0) AS forked_at FROM outbox_streams s"
-            " LEFT JOIN outbox_forks f ON f.number = s.number AND f.topic = $1 AND f.partition = $2 ORDER BY s.number",
-            topic,
-            partition,
-        )
-        return [Stream(row["stream"], row["forked_at"]) for row in rows]
+        return await streams_of(self._pool, topic, partition)
 
     async def read(self, topic: str, partition: int, after: int, limit: int) -> Sequence[Envelope]:
         """Numbered messages after `after`, in order."""
@@ -176,16 +170,5 @@ class OutboxLog:
 
 async def renew_stream(connection: Connection) -> str:
     """Begin a new incarnation, as after a restore; run as the owner. What is numbered now is shared."""
-    stream = uuid4().hex
-    async with connection.transaction():
-        number = await connection.fetchval(
-            "INSERT INTO outbox_streams (number, stream) SELECT max(number) + 1, $1 FROM outbox_streams"
-            " RETURNING number",
-            stream,
-        )
-        await connection.execute(
-            "INSERT INTO outbox_forks (number, topic, partition, forked_at)"
-            " SELECT $1, topic, partition, seq FROM outbox_heads",
-            number,
-        )
-    return stream
+    rows = await connection.fetch("SELECT topic, partition, seq FROM outbox_heads")
+    return await begin_stream(connection, [(row["topic"], row["partition"], row["seq"]) for row in rows])

@@ -10,35 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
+from libs.events.envelope import parse_time
+from libs.events.envelope import time_text as format_time
 from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import format_units, units_of
+
+__all__ = ["EVENT_TYPES", "TYPE_NAMES", "decode", "encode", "format_time", "parse_time"]
 
 EventT = TypeVar("EventT")
 Encode = Callable[[Any, int], Any]
 Decode = Callable[[Any], Any]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_IN_PAYLOAD = {"at"}
-
-
-def format_time(time_us: int) -> str:
-    """RFC 3339 in UTC with microseconds: `2026-01-31T09:00:00.000000Z`."""
-    moment = _EPOCH + timedelta(microseconds=time_us)
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def parse_time(text: str) -> int:
-    """Microseconds since the epoch of an RFC 3339 time with an offset; ValueError without one."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time needs an offset, for example Z")
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _codec_of(hint: Any) -> tuple[Encode | None, Decode | None]:

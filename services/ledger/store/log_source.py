@@ -8,6 +8,7 @@ from asyncpg import Record
 
 from libs.events.envelope import Envelope
 from libs.events.log_source import Stream
+from libs.events.streams import begin_stream, streams_of
 from libs.service.clock import from_datetime
 from libs.service.db import Connection, Pool
 
@@ -39,13 +40,7 @@ class LedgerLog:
 
     async def streams(self, topic: str, partition: int) -> Sequence[Stream]:
         """All incarnations of the log, the oldest first."""
-        rows = await self._pool.fetch(
-            "SELECT s.stream, coalesce(f.forked_at, 0) AS forked_at FROM outbox_streams s"
-            " LEFT JOIN outbox_forks f ON f.number = s.number AND f.topic = $1 AND f.partition = $2 ORDER BY s.number",
-            topic,
-            partition,
-        )
-        return [Stream(row["stream"], row["forked_at"]) for row in rows]
+        return await streams_of(self._pool, topic, partition)
 
     async def read(self, topic: str, partition: int, after: int, limit: int) -> Sequence[Envelope]:
         """Events after position `after`, in order."""
@@ -82,17 +77,7 @@ def _envelope(row: Record) -> Envelope:
     )
 
 
-async def renew_stream(connection: Connection, stream: str) -> None:
+async def renew_stream(connection: Connection) -> str:
     """Begin a new incarnation of the log, as after a restore; run as the owner. What is in the log now is shared."""
-    async with connection.transaction():
-        number = await connection.fetchval(
-            "INSERT INTO outbox_streams (number, stream) SELECT max(number) + 1, $1 FROM outbox_streams"
-            " RETURNING number",
-            stream,
-        )
-        await connection.execute(
-            "INSERT INTO outbox_forks (number, topic, partition, forked_at)"
-            " SELECT $1, $2, partition, position FROM heads",
-            number,
-            EVENTS_TOPIC,
-        )
+    rows = await connection.fetch("SELECT partition, position FROM heads")
+    return await begin_stream(connection, [(EVENTS_TOPIC, row["partition"], row["position"]) for row in rows])

@@ -306,7 +306,7 @@ async def test_a_restore_that_is_declared_is_no_violation(
     await anchored(ledger, anchors)
     async with tampering(books) as connection:
         await cut_tail(connection, partition, 2)
-        await renew_stream(connection, "second")
+        await renew_stream(connection)
         await connection.execute("UPDATE heads SET epoch = epoch + 1")
     await refused(ledger, 4)
     await anchored(ledger, anchors)
