@@ -208,6 +208,7 @@ class CommandConsumer:
             return self._refusal(item, cursor, Rejected(problem.status, problem.code, problem.detail))
         request = request_for(kind, fields, _origin(item, cursor))
         request.expected_user = item.subject
+        request.message_type = item.type
         if request.by_target and not self._is_home(request.target or "", item):
             word = (request.target or "").partition("_")[0]
             detail = f"This user has no such {word}."
@@ -239,6 +240,7 @@ class CommandConsumer:
             user=item.subject,
             asset=None,
             type="unknown" if kind is None else kind.name,
+            message_type=item.type,
             build=refuse,
             caller=origin.caller,
             key="",

@@ -121,6 +121,9 @@ class Request:
     unique_type: str = ""
     text: Text | None = None
     cursor: Cursor | None = None
+    message_type: str = ""
+    """The type of the Kafka message, by which its sender hears of a refusal."""
+
     transfer: str | None = None
     """The transfer that this request takes a step of."""
 

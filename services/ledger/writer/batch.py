@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
 import orjson
 
-from libs.events.ids import Ids, InvalidIdError, UlidSource, parse_id
+from libs.events.ids import Ids, InvalidIdError, parse_id
 from libs.events.partition import partition_of
 from libs.service.clock import from_datetime
 from services.ledger.domain import config as conf
@@ -16,18 +15,18 @@ from services.ledger.domain import events as ev
 from services.ledger.domain.decide import Context, Outcome, decide
 from services.ledger.domain.evolve import attach
 from services.ledger.domain.records import Loaded as Records
-from services.ledger.domain.records import charge_record
 from services.ledger.domain.rejections import Rejected, conflict, not_found
-from services.ledger.domain.state import Account, Lot, Profile
+from services.ledger.domain.state import Account, Profile
 from services.ledger.refusals import problem_of
 from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Cursor, Request, SettleTransfer
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
-from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult, StoredTransfer, slices_of
+from services.ledger.store.load import AccountKey, StoredRef, StoredResult
 from services.ledger.store.log_source import SOURCE
 from services.ledger.store.rows import moment
 from services.ledger.writer.effects import Effects
-from services.ledger.writer.layer import Committed, Layer, Layers, newest
+from services.ledger.writer.finding import Finder, Situation
+from services.ledger.writer.layer import Layer, Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origin, origin_of
 
 _NO_RECORDS = Records()
@@ -35,22 +34,6 @@ REPEATABLE = frozenset({402, 404, 409})
 """Refusals that are outcomes: stored under the key and repeated."""
 NOT_NOW = 503
 """The status of what could not be decided: nothing is kept of it, and its sender's cursor stays."""
-STAGES = ("pending", "refused", "completed", "returned")
-"""What a transfer goes through; none of them is ever left for one before it."""
-
-
-@dataclass(slots=True)
-class Situation:
-    """What a batch is decided in: the layers below it, what was read for it, the heads it stands on, the time."""
-
-    below: tuple[Layer | Committed, ...]
-    loaded: Loaded
-    heads: dict[int, Head]
-    now: int
-    app_now: Callable[[str], int | None]
-    """The clock of an app in test mode, None for the others."""
-    ulids: UlidSource
-    partitions: int
 
 
 class Batch:
@@ -63,6 +46,7 @@ class Batch:
         self.answers: list[tuple[Request, Answer]] = []
         self._situation = situation
         self._layers = Layers(self.layer, *situation.below)
+        self._find = Finder(self._layers, situation.loaded)
         self._effects = Effects(self.layer, self.rows, situation.partitions)
 
     @property
@@ -118,7 +102,7 @@ class Batch:
         config = newest(self._layers.configs, request.app)
         self._partition(request)
         try:
-            key = self._account_key(request, config)
+            key = self._find.account_key(request, config)
         except Rejected:
             # This key may have been refused like this before: then it is repeated, not stored again.
             repeated = self._repeated(request)
@@ -145,21 +129,6 @@ class Batch:
         account, context = self._prepare(request, key, config)
         return self._take(request, key, account, decide(account, command, context), context)
 
-    # Finding things
-
-    def _account_key(self, request: Request, config: conf.AppConfig | None) -> AccountKey:
-        if request.user == APP_ACCOUNT:
-            return (request.app, APP_ACCOUNT, "")
-        if config is None:
-            raise not_found("app")
-        if request.target is not None and request.by_target:
-            owners = self._situation.loaded.owners
-            owner = newest(self._layers.owners, request.target) or owners.get(request.target)
-            if owner is None or owner[0] != request.app or request.expected_user not in (None, owner[1]):
-                raise not_found(request.target.partition("_")[0])
-            return owner
-        return (request.app, request.user, config.asset(request.asset))
-
     def _partition(self, request: Request) -> int:
         """The partition that a request belongs to; 503 `not_leader` if this writer does not own it."""
         if request.user or request.target is None:
@@ -181,14 +150,14 @@ class Batch:
         return app_now
 
     def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Context]:
-        account = newest(self._layers.accounts, key) or self._situation.loaded.accounts.get(key)
+        account = self._find.account(key)
         partition = partition_of(key[0], key[1], self._situation.partitions)
         if account is None:
             account = Account(Profile(*key, scale=config.scales[key[2]], partition=partition))
         self._effects.found(key, account)
         records = _NO_RECORDS
         if request.target is not None or request.lots:
-            records, lots = self._records(request, key)
+            records, lots = self._find.records(request, key)
             dead = {lot.terms.id for lot in lots} - account.lots.keys()
             if dead:
                 self._effects.attached(dead)
@@ -196,39 +165,11 @@ class Batch:
         now = max(self._now(request, config.test_clock_start), account.time_us)
         return account, Context(config, now, Ids(self._situation.ulids, partition, now), records)
 
-    def _records(self, request: Request, key: AccountKey) -> tuple[Records, list[Lot]]:
-        """What the named objects tell, and the dead lots of the account `key` that the command may touch."""
-        records, loaded = Records(), self._situation.loaded
-        owners = self._layers.owners
-        names = [name for name in request.lots if (newest(owners, name) or loaded.owners.get(name)) == key]
-        target = request.target
-        word = "" if target is None else target.partition("_")[0]
-        if target is not None and word == "hold":
-            known = newest(self._layers.resolutions, target)
-            records.resolution = known or loaded.resolutions.get(target)
-        elif target is not None and word == "grant":
-            names.append(target)
-        elif target is not None:
-            events = self._events(target)
-            names += [s.lot for event in events for s in slices_of(event)]
-            records.charge = charge_record(events)
-            records.debit = next((e for e in events if isinstance(e, ev.TransferDebited)), None)
-        found = (newest(self._layers.lots, name) or loaded.lots.get(name) for name in names)
-        return records, [lot for lot in found if lot is not None]
-
-    def _events(self, target: str) -> list[ev.Event]:
-        """The events of an object: those read from the database, and those decided since."""
-        by_position = dict(self._situation.loaded.objects.get(target, ()))
-        by_position.update(self._layers.events(target))
-        return [by_position[position] for position in sorted(by_position)]
-
     # Once only
 
     def _repeated(self, request: Request) -> Answer | None:
-        loaded = self._situation.loaded
         if request.key:
-            key = (request.app, request.user, request.key, request.caller)
-            result = newest(self._layers.results, key) or loaded.results.get(key)
+            result = self._find.result((request.app, request.user, request.key, request.caller))
             if result is not None:
                 if result.fingerprint != request.fingerprint:
                     detail = "This idempotency key was used with another request."
@@ -236,15 +177,17 @@ class Batch:
                 return Answer(result.status, result.body, replayed=True)
         if request.unique_ref is None:
             return None
-        ref_key = (request.app, request.user, request.unique_type, request.unique_ref)
-        ref = newest(self._layers.refs, ref_key) or loaded.refs.get(ref_key)
+        ref = self._find.ref((request.app, request.user, request.unique_type, request.unique_ref))
         if ref is None:
             return None
         if ref.fingerprint != request.unique_fingerprint:
             raise conflict("unique_ref_taken", "This unique_ref belongs to another request.", {"first": ref.object})
         if request.door == "kafka":
             event = ev.CommandRepeated(
-                command=request.command_id, command_type=request.type, first=ref.object, user=request.user
+                command=request.command_id,
+                command_type=request.message_type or request.type,
+                first=ref.object,
+                user=request.user,
             )
             self._add_app_event(request, event)
         return self._store(request, Answer(ref.status, ref.body, replayed=True))
@@ -347,6 +290,8 @@ class Batch:
         ids = Ids(self._situation.ulids, partition, event.at)
         origin = origin_of(request, request.app, APP_ACCOUNT, ids.new("event"))
         self.log.add(origin, partition, event, 0, origin.event_id)
+        if event.at == self._situation.now:
+            self.log.heads[partition].time_us = event.at
         return self.log.heads[partition].position
 
     def _refuse(self, request: Request, rejected: Rejected) -> Answer:
@@ -358,7 +303,7 @@ class Batch:
         if request.door == "kafka":
             event = ev.CommandRefused(
                 command=request.command_id,
-                command_type=request.type,
+                command_type=request.message_type or request.type,
                 status=rejected.status,
                 code=rejected.code,
                 detail=rejected.detail,
@@ -435,27 +380,12 @@ class Batch:
         """A step of a transfer is taken once: the credit or its refusal while pending, the return when refused."""
         if request.transfer is None:
             return
-        stored = self._transfer(request.transfer)
+        stored = self._find.transfer(request.transfer)
         expected = "refused" if request.type == "transfer.return" else "pending"
         if stored is None or stored.status != expected:
             raise conflict("transfer_settled", "This step of the transfer has been taken.")
 
-    def _transfer(self, transfer_id: str) -> StoredTransfer | None:
-        """How far a transfer has come: the other shard's step is in the table only, our own may be in memory only."""
-        known = (newest(self._layers.transfers, transfer_id), self._situation.loaded.transfers.get(transfer_id))
-        stages = [stored for stored in known if stored is not None]
-        return max(stages, key=lambda stored: STAGES.index(stored.status), default=None)
-
     def _settled(self, transfer_id: str, status: str) -> None:
-        stored = self._transfer(transfer_id)
+        stored = self._find.transfer(transfer_id)
         if stored is not None:
-            self.layer.transfers[transfer_id] = StoredTransfer(
-                stored.id,
-                stored.app,
-                stored.asset,
-                stored.from_user,
-                stored.to_user,
-                stored.amount,
-                status,
-                stored.refusal,
-            )
+            self.layer.transfers[transfer_id] = replace(stored, status=status)

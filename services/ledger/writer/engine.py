@@ -23,7 +23,8 @@ from services.ledger.domain.config import AppConfig
 from services.ledger.requests import Answer, Request
 from services.ledger.store.append import AmbiguousError, FencedError, RefusedError, append, parameters
 from services.ledger.store.heads import Head
-from services.ledger.writer.batch import Batch, Situation
+from services.ledger.writer.batch import Batch
+from services.ledger.writer.finding import Situation
 from services.ledger.writer.layer import Committed, Layer, Layers
 from services.ledger.writer.reading import read_for
 

@@ -131,7 +131,7 @@ async def test_a_taken_unique_ref_is_answered_with_the_first(world: World, ledge
     assert again.kind == "command_repeated"
     assert again.payload == {
         "command": again.cause,
-        "command_type": "grant",
+        "command_type": "ledger.grant_credits.v1",
         "first": first.payload["lot"]["grant"],
         "user": "ann",
     }
