@@ -36,9 +36,12 @@ class Admin:
     host: str = "127.0.0.1"
 
     def dsn(self, database: str = "postgres", role: str | None = None, password: str | None = None) -> str:
-        """A connection address; the superuser's own when no role is named. Passwords are URL-safe as we make them."""
+        """A connection address; the superuser's own when no role is named. Passwords are URL-safe as we make them.
+
+        The server is reached on the loopback interface only and speaks no TLS: a client need not ask for it first.
+        """
         who = f"{role}:{password}" if role else f"{self.user}:{self.password}"
-        return f"postgresql://{who}@{self.host}:{self.port}/{database}"
+        return f"postgresql://{who}@{self.host}:{self.port}/{database}?sslmode=disable"
 
     def sql(self, *statements: str, database: str = "postgres") -> list[str]:
         """Runs statements one by one, stopping at the first error, and returns the lines printed (columns by ``|``).

@@ -41,8 +41,8 @@ async def pools(database_from: DatabaseFrom) -> AsyncIterator[Pools]:
     second = await database_from("libs.events", _prepare)
     # The driver reports a connection attempt that is cancelled while it negotiates TLS as an error of nobody's.
     async with (
-        await create_pool(f"{first.runtime_dsn}?sslmode=disable", application_name="first") as one,
-        await create_pool(f"{second.runtime_dsn}?sslmode=disable", application_name="second") as two,
+        await create_pool(first.runtime_dsn, application_name="first") as one,
+        await create_pool(second.runtime_dsn, application_name="second") as two,
     ):
         yield one, two, first.owner_dsn
 

@@ -10,7 +10,7 @@ from libs.events.bus import Bus
 from services.ledger.tests.kafka.world import DOCUMENT, World, topics
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on, prepare
 from tests.plugins.kafka import Broker
-from tests.plugins.postgres import ROLE_PASSWORD, Database, DatabaseFrom
+from tests.plugins.postgres import Database, DatabaseFrom
 
 
 async def prepare_books(database: Database) -> None:
@@ -19,22 +19,10 @@ async def prepare_books(database: Database) -> None:
         await ledger.configure(**DOCUMENT)
 
 
-class PlainDatabase(Database):
-    """Without TLS: the driver reports an attempt to connect that is cancelled in its midst as an error of nobody's."""
-
-    __slots__ = ()
-
-    @property
-    def runtime_dsn(self) -> str:
-        """The address for the runtime role."""
-        return f"{self.admin.dsn(self.name, self.runtime, ROLE_PASSWORD)}?sslmode=disable"
-
-
 @pytest.fixture
 async def books(database_from: DatabaseFrom) -> Database:
     """A ledger's database in which the app `coins` has been set up and nobody has anything yet."""
-    made = await database_from("ledger-kafka", prepare_books)
-    return PlainDatabase(made.admin, made.name)
+    return await database_from("ledger-kafka", prepare_books)
 
 
 @pytest.fixture

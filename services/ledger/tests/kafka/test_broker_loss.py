@@ -61,7 +61,7 @@ async def _prepare(database: Database) -> None:
 async def payments(database_from: DatabaseFrom) -> AsyncIterator[Pool]:
     """The database of a service that sends commands and keeps a diary of the ledger's events."""
     made = await database_from("ledger-kafka-sender", _prepare)
-    async with await create_pool(f"{made.runtime_dsn}?sslmode=disable", application_name="payments") as pool:
+    async with await create_pool(made.runtime_dsn, application_name="payments") as pool:
         yield pool
 
 
