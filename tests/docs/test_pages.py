@@ -19,7 +19,9 @@ PAGES = pages()
 LEDGER = ROOT / "services/ledger"
 _MAKE = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)")
 _TALLYSTICK = re.compile(r"(?:^|\$\(|^(?:[A-Z_]+=\S+ )+)(?:\.venv/bin/)?tallystick ([^)#|…]+)")
-_COMPOSE = re.compile(r"docker compose run --rm cli ([^)#|…]+)")
+_COMPOSE = re.compile(
+    r"docker compose (?:run --rm cli|exec ledger tallystick|run --rm --entrypoint tallystick \S+) ([^)#|…]+)"
+)
 _SETTING = re.compile(r"\bTALLYSTICK_[A-Z][A-Z_]*[A-Z]\b")
 _ROOMS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
 _FILE = re.compile(rf"^(?:(?:{'|'.join(_ROOMS)})/[\w./*-]*|[\w.-]+(?:/[\w.*-]+)+\.(?:py|sql|ya?ml|toml|md|sh))$")
