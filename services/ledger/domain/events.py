@@ -340,7 +340,7 @@ class CommandRefused(AppEvent):
 
 @dataclass(slots=True, kw_only=True)
 class CommandRepeated(AppEvent):
-    """A command whose `unique_ref` (or key) was taken by an earlier one: `first` is the object it had made."""
+    """A command whose `unique_ref` was taken under another key: `first` is the object that the earlier one made."""
 
     command: str
     command_type: str

@@ -357,7 +357,7 @@ class CommandRefused(AppEvent):
 
 @contract("ledger.command_repeated.v1")
 class CommandRepeated(AppEvent):
-    """A command whose `unique_ref` or key was taken: `first` is the object that the earlier one made."""
+    """A command whose `unique_ref` was taken under another key: `first` is the object that the earlier one made."""
 
     command: str
     command_type: str
