@@ -140,5 +140,7 @@ class Poller(Generic[T]):
 
     async def _pause(self, seconds: float) -> None:
         if not self._stopping:
+            # Not `wait_for`: on Python 3.11 it can swallow a cancellation that comes with the wake-up.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()

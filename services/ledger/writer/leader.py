@@ -206,7 +206,9 @@ class Leader:
                     if connection is None:
                         connection = await self._connect()
                     left = max(self._renewed_at + self._times.answer_s - self._clock.monotonic(), 0.01)
-                    held = await asyncio.wait_for(store.renew(connection, self._shard, self._name), left)
+                    # Not `wait_for`: on Python 3.11 it can swallow a cancellation that comes with the answer.
+                    async with asyncio.timeout(left):
+                        held = await store.renew(connection, self._shard, self._name)
                 except UNREACHABLE as error:
                     logger.warning("the lease was not renewed: %s", error)
                     if connection is not None:
@@ -227,6 +229,7 @@ class Leader:
         with contextlib.suppress(*UNREACHABLE):
             connection = await self._connect()
             try:
-                await asyncio.wait_for(store.give_up(connection, self._shard, self._name), self._times.renew_s)
+                async with asyncio.timeout(self._times.answer_s):
+                    await store.give_up(connection, self._shard, self._name)
             finally:
                 connection.terminate()
