@@ -1,4 +1,4 @@
-"""X1 to X3: every change is an event, nobody overspends, nothing happens twice."""
+"""X1, X2, X3: every change is an event, nobody overspends, nothing happens twice."""
 
 from __future__ import annotations
 
