@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format generate bench lock clean setup setup-dev
+.PHONY: help run test campaign check format generate bench lock clean setup setup-dev
 
 help: ## Show this list
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -21,6 +21,9 @@ run: setup ## Run the whole suite on this machine (Ctrl-C stops it; its data sta
 
 test: check ## Run all checks and all tests, as CI does
 	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
+
+campaign: setup-dev ## Run the longer trials that `make test` leaves out
+	$(BIN)/pytest -m campaign
 
 check: setup-dev ## Check style, types, layers and generated files
 	$(BIN)/ruff check .

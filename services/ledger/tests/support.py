@@ -268,4 +268,5 @@ async def ledger_on(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await pool.close()
+        # Not `close`, which waits for connections that a test may have cut.
+        pool.terminate()

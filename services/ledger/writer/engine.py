@@ -30,7 +30,6 @@ from services.ledger.writer.reading import read_for
 
 logger = logging.getLogger(__name__)
 
-SMOOTHING = 0.05
 ATTEMPTS_MAX = 3
 """How often a request is decided again after a batch that the database refused, before its caller is told."""
 
@@ -92,15 +91,6 @@ class Writer:
 
         self._inflight: Batch | None = None
         self._commit: asyncio.Task[bool] | None = None
-        self._committed: list[Batch] = []
-        """Durable, and to be answered as soon as the next append has been sent."""
-
-        self._wanted = 1
-        """How many waiting requests are worth waking up for: all that come, or, during a commit, a usual batch."""
-
-        self._usual = 1.0
-        """The size of a batch, smoothed over some tens of them."""
-
         self._ulids = UlidSource()
         self._last_us = max((head.time_us for head in heads.values()), default=0)
         self._closed = False
@@ -120,8 +110,7 @@ class Writer:
             raise Overloaded()
         request.queued_at = perf_counter()
         queue.append(request)
-        if len(queue) >= self._wanted:
-            self._arrived.set()
+        self._arrived.set()
         return request.answer
 
     @property
@@ -173,19 +162,25 @@ class Writer:
                 self._inflight = batch
                 self._deciding = []
                 self._commit = asyncio.create_task(self._append(batch))
-                self._answer_committed()
         finally:
             if self._commit is not None:
                 self._commit.cancel()
                 with contextlib.suppress(asyncio.CancelledError, FencedError):
                     await self._commit
-            for batch in self._committed:
-                self._answer(batch)
             self.close()
 
     async def _take(self) -> list[Request]:
         """The next batch: live commands first, then sweeps; a request that may have spoilt a batch comes alone."""
-        await self._wait()
+        while not self._queue and not self._sweeps:
+            if self._commit is not None and self._commit.done():
+                await self._settle()
+            self._arrived.clear()
+            if self._commit is None:
+                await self._arrived.wait()
+            else:
+                arrived = asyncio.ensure_future(self._arrived.wait())
+                await asyncio.wait({arrived, self._commit}, return_when=asyncio.FIRST_COMPLETED)
+                arrived.cancel()
         if self._queue and self._queue[0].attempts:
             return [self._queue.popleft()]
         limits = self._with.limits
@@ -196,31 +191,6 @@ class Writer:
             requests.append(self._sweeps.popleft())
         metrics.QUEUE.set(len(self._queue))
         return requests
-
-    async def _wait(self) -> None:
-        """Until there is something to decide: at once when nothing is being committed; otherwise when as many wait as
-        a batch usually has, or when the commit ends. A batch taken at the first arrival would have that one alone, and
-        a commit costs the same for one as for many.
-        """
-        while True:
-            if self._commit is not None and self._commit.done():
-                await self._settle()
-            if self._commit is None:
-                self._answer_committed()
-                self._wanted = 1
-                if self._queue or self._sweeps:
-                    return
-            else:
-                self._wanted = max(1, int(self._usual))
-                if len(self._queue) >= self._wanted:
-                    return
-            self._arrived.clear()
-            if self._commit is None:
-                await self._arrived.wait()
-                continue
-            arrived = asyncio.ensure_future(self._arrived.wait())
-            await asyncio.wait({arrived, self._commit}, return_when=asyncio.FIRST_COMPLETED)
-            arrived.cancel()
 
     def _below(self) -> tuple[Layer | Committed, ...]:
         return (self._base,) if self._inflight is None else (self._inflight.layer, self._base)
@@ -296,15 +266,8 @@ class Writer:
     def _commit_done(self, batch: Batch) -> None:
         self._base.pour(batch.layer)
         self._heads = batch.heads
-        self._usual += (len(batch.answers) - self._usual) * SMOOTHING
         metrics.HEAD.labels(self._with.shard).set(sum(head.position for head in self._heads.values()))
-        self._committed.append(batch)
-
-    def _answer_committed(self) -> None:
-        """Answer what is durable, behind whatever has been set going before: the next append is sent first."""
-        batches, self._committed = self._committed, []
-        for batch in batches:
-            asyncio.get_running_loop().call_soon(self._answer, batch)
+        self._answer(batch)
 
     async def _recover(self, batch: Batch) -> None:
         """Find out whether a batch was committed: fence the lost connection's transaction, then read the heads."""
