@@ -23,6 +23,7 @@ from libs.events.handling import Handler, Handling, Observer, PassingError, Rebu
 from libs.events.metrics import CONSUMER_LAG, DEAD_LETTERS_OPEN
 from libs.events.outbox import Outbox
 from libs.events.partition_consumer import PartitionConsumer, Resync, Unreadable
+from libs.events.tasks import run_together
 
 __all__ = ["Consumer", "Handler", "Observer", "PassingError", "PermanentError", "Rebuild", "Subscription", "Times"]
 
@@ -83,14 +84,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Consume until cancelled. Raises :class:`Fenced` when another process has moved a checkpoint of ours."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for part in self._parts.values():
-                    group.create_task(part.run())
-                group.create_task(self._read())
-                group.create_task(self._attend())
-        except BaseExceptionGroup as group_of:
-            raise group_of.exceptions[0] from None
+        await run_together(*[part.run() for part in self._parts.values()], self._read(), self._attend())
 
     @property
     def lag(self) -> dict[str, int]:

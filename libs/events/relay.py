@@ -21,6 +21,14 @@ log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
 
+_TAKE_OVER = """
+INSERT INTO relay_checkpoints AS known (topic, partition, seq, epoch)
+SELECT topic, partition, 0, 1 FROM unnest($1::text[], $2::int[]) AS place (topic, partition)
+ON CONFLICT (topic, partition) DO UPDATE SET epoch = known.epoch + 1
+RETURNING topic, partition, seq, epoch
+"""
+"""In the order of the places, so that two relays that start together wait for each other and do not deadlock."""
+
 
 class LogBehindError(Exception):
     """Kafka has seen more of this stream than the log has: the database is an old copy whose stream was not renewed.
@@ -30,7 +38,7 @@ class LogBehindError(Exception):
 
 
 class Relay:
-    """Publishes the `topics` (name → partitions) of one log. One process at a time: a second one is :class:`Fenced`.
+    """Publishes the `topics` (name → partitions) of one log. One process at a time: an earlier one is :class:`Fenced`.
 
     `poll_s`: how often an idle relay looks for news; `heartbeat_s`: how often an idle partition of an event topic says
     so; `batch`: messages per partition and round; `retry_s`: pause while the broker is away.
@@ -59,6 +67,7 @@ class Relay:
         self._retry_s = retry_s
         self._clock = clock
         self._published: dict[Place, int] = {}
+        self._epochs: dict[Place, int] = {}
         self._heard: dict[Place, float] = {}
         self._oldest_us: dict[Place, int] = {}
 
@@ -84,14 +93,10 @@ class Relay:
                 await asyncio.sleep(self._poll_s)
 
     async def load(self) -> None:
-        """Read the checkpoints."""
-        rows = await self._pool.fetch("SELECT topic, partition, seq FROM relay_checkpoints")
-        known = {(row["topic"], row["partition"]): int(row["seq"]) for row in rows}
-        self._published = {place: known.get(place, 0) for place in self._places}
-        missing = [place for place in self._places if place not in known]
-        await self._pool.executemany(
-            "INSERT INTO relay_checkpoints (topic, partition, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING", missing
-        )
+        """Take over the checkpoints: whoever had them before moves none any more."""
+        rows = await self._pool.fetch(_TAKE_OVER, *map(list, zip(*sorted(self._places), strict=True)))
+        self._published = {(row["topic"], row["partition"]): int(row["seq"]) for row in rows}
+        self._epochs = {(row["topic"], row["partition"]): int(row["epoch"]) for row in rows}
 
     async def check(self) -> None:
         """Compare the log with the end of Kafka's. Raises :class:`LogBehindError` or :class:`BusUnavailable`."""
@@ -147,13 +152,14 @@ class Relay:
         """Move the checkpoint over so many messages; their `seq` has no gaps."""
         before = self._published[place]
         status = await self._pool.execute(
-            "UPDATE relay_checkpoints SET seq = $4 WHERE topic = $1 AND partition = $2 AND seq = $3",
+            "UPDATE relay_checkpoints SET seq = $4 WHERE topic = $1 AND partition = $2 AND seq = $3 AND epoch = $5",
             *place,
             before,
             before + acknowledged,
+            self._epochs[place],
         )
         if changed(status) == 0:
-            raise Fenced(f"another relay has published {place[0]}/{place[1]} past {before}")
+            raise Fenced(f"another relay publishes {place[0]}/{place[1]} from {before} on")
         self._published[place] = before + acknowledged
         self._heard[place] = asyncio.get_running_loop().time()
 

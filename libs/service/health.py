@@ -36,7 +36,8 @@ class Health:
 
     async def _one(self, name: str, check: Check) -> dict[str, Any]:
         try:
-            await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                await check()
         except NotReady as error:
             return {"ok": False, "detail": str(error)}
         except TimeoutError:

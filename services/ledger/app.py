@@ -42,6 +42,9 @@ from services.ledger.writer.leader import Leader, LeaseTimes
 
 logger = logging.getLogger(__name__)
 
+CLOSE_S = 5.0
+"""How long a pool waits for connections that are in use, before it cuts them."""
+
 
 class LateClocks(TestClocks):
     """Test clocks whose database is opened after the application, with their routes, has been made."""
@@ -204,7 +207,8 @@ async def _connect(settings: LedgerSettings) -> Connection:
 async def _close(pool: Pool) -> None:
     """Close a pool; connections that are still busy are cut."""
     try:
-        await asyncio.wait_for(pool.close(), 5)
+        async with asyncio.timeout(CLOSE_S):
+            await pool.close()
     except TimeoutError:
         pool.terminate()
 

@@ -24,6 +24,7 @@ from libs.events.envelope import SOURCE_PREFIX, Envelope, InvalidMessage, envelo
 from libs.events.ids import InvalidIdError, parse_id
 from libs.events.metrics import DEAD_LETTERS_OPEN
 from libs.events.partition import partition_of
+from libs.events.tasks import run_together
 from libs.service.bodies import errors_from_pydantic
 from libs.service.db import Pool
 from libs.service.problems import Overloaded, Problem, Unavailable
@@ -79,20 +80,16 @@ class CommandConsumer:
             if writer is not None:
                 try:
                     await self._follow(writer)
-                except ExceptionGroup as failures:
+                except Exception as failure:
                     # The writer has ended or could not store something: whatever follows starts from the cursors.
-                    for failure in failures.exceptions:
-                        known = isinstance(failure, (Problem, *UNREACHABLE))
-                        logger.warning("commands are read again: %s", failure, exc_info=None if known else failure)
+                    known = isinstance(failure, (Problem, *UNREACHABLE))
+                    logger.warning("commands are read again: %s", failure, exc_info=None if known else failure)
             await asyncio.sleep(POLL_S)
 
     async def _follow(self, writer: Writer) -> None:
         """Until something fails, which ends all of it."""
         asked: asyncio.Queue[Asked] = asyncio.Queue(self._outstanding_max)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._read(writer, asked), name="commands-read")
-            group.create_task(self._hear(asked), name="commands-hear")
-            group.create_task(self._replay(writer), name="commands-replay")
+        await run_together(self._read(writer, asked), self._hear(asked), self._replay(writer))
 
     async def _read(self, writer: Writer, asked: asyncio.Queue[Asked]) -> None:
         """Put commands into the writer's queue, in the order of each partition."""

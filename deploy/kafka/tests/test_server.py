@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.embedded.tests.helpers import eventually
 from deploy.embedded.watcher import is_alive
-from deploy.kafka.server import KafkaError, KafkaServer
+from deploy.kafka.server import KafkaServer
 from tests.plugins.kafka import require_kafka
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kafka]
@@ -42,9 +42,9 @@ async def count(server: KafkaServer) -> int:
 
 async def test_messages_survive_a_crash_but_not_a_restart_that_is_to_be_empty(server: KafkaServer) -> None:
     await server.create_topics({"things": 3})
-    with pytest.raises(KafkaError, match="already exists"):
-        await server.create_topics({"things": 3})
     await send_one(server)
+    # Whoever comes second finds the topic as it is.
+    await server.create_topics({"things": 3})
     address = server.bootstrap
     server.kill()
     assert server.start() == address

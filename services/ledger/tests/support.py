@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -105,6 +106,8 @@ class Ledger:
     app_times: dict[str, int]
     """Clocks of apps in test mode, microseconds."""
     numbers: Any = field(default_factory=count)
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Of this run: the keys of another on the same books are others."""
 
     async def writer(self) -> Writer:
         """The writer, waited for while its lease is on its way."""
@@ -157,7 +160,7 @@ class Ledger:
             type=name,
             build=lambda _scale: COMMANDS[name](labels=labels, **fields),
             caller=caller,
-            key=f"key-{number}" if key is None else key,
+            key=f"key-{self.name}-{number}" if key is None else key,
             fingerprint=print_of,
             unique_fingerprint=print_of,
             actor=caller,

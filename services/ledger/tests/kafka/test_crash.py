@@ -26,7 +26,6 @@ COMMANDS = 300
 LIVES = {"embedded": 8, "kafka": 4}
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_command_has_one_outcome_when_the_writer_dies(world: World, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311

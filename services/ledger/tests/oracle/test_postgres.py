@@ -14,7 +14,7 @@ from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database
 
 
-@pytest.mark.parametrize("steps", [12, pytest.param(40, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("steps", [12, 40])
 def test_the_writer_agrees_with_the_oracle(database: Database, steps: int) -> None:
     asyncio.run(prepare(database))
     books = Books(database)

@@ -1,0 +1,53 @@
+"""Work side by side ends together, and whoever is told to stop does."""
+
+import asyncio
+
+import pytest
+
+from libs.events.tasks import run_together
+
+pytestmark = pytest.mark.anyio
+
+
+async def fail() -> None:
+    raise LookupError("gone")
+
+
+async def test_the_first_failure_ends_the_others_and_is_raised() -> None:
+    ended = asyncio.Event()
+
+    async def go_on() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    with pytest.raises(LookupError, match="gone"):
+        await run_together(go_on(), fail())
+    assert ended.is_set()
+
+
+async def test_a_cancellation_that_comes_while_it_winds_up_is_not_lost() -> None:
+    winding_up = asyncio.Event()
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            winding_up.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def try_again() -> None:
+        while True:
+            try:
+                await run_together(end_slowly(), fail())
+            except LookupError:
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(try_again())
+    await winding_up.wait()
+    task.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.wait([task])
+    assert task.cancelled()
