@@ -89,6 +89,9 @@ class Writer:
         self._deciding: list[Request] = []
         """Taken from the queue, and not yet in a batch that is being appended."""
 
+        self._decided: Batch | None = None
+        """Decided on top of the batch in flight, and appended as soon as that one stands."""
+
         self._inflight: Batch | None = None
         self._commit: asyncio.Task[bool] | None = None
         self._ulids = UlidSource()
@@ -151,17 +154,10 @@ class Writer:
         try:
             while True:
                 self._deciding = await self._take()
-                batch = await self._decide(self._deciding)
-                stands = await self._settle()
-                if batch is None:
-                    continue
-                if not stands:
-                    # What it was decided on did not come to be, or the epochs have changed.
-                    self._again(batch)
-                    continue
-                self._inflight = batch
-                self._deciding = []
-                self._commit = asyncio.create_task(self._append(batch))
+                self._decided = await self._decide(self._deciding)
+                await self._settle()
+                if self._decided is not None:
+                    self._start()
         finally:
             if self._commit is not None:
                 self._commit.cancel()
@@ -223,15 +219,27 @@ class Writer:
         batch.finish()
         return batch
 
-    async def _settle(self) -> bool:
-        """Wait for the batch in flight; whether one that was decided on top of it still stands."""
-        if self._commit is None:
-            return True
+    async def _settle(self) -> None:
+        """Wait for the batch in flight. One that was decided on top of it is on its way then, or to be decided anew."""
+        commit = self._commit
+        if commit is None:
+            return
         # When this raises, the batch stays in flight: nobody knows what became of it, and `close` says so.
-        stands = await self._commit
+        stands = await commit
+        if self._commit is not commit:
+            return
         self._commit = None
         self._inflight = None
-        return stands
+        if self._decided is not None and not stands:
+            # What it was decided on did not come to be, or the epochs have changed.
+            self._again(self._decided)
+            self._decided = None
+
+    def _start(self) -> None:
+        """Append what has been decided."""
+        assert self._decided is not None
+        self._inflight, self._decided, self._deciding = self._decided, None, []
+        self._commit = asyncio.create_task(self._append(self._inflight))
 
     async def _append(self, batch: Batch) -> bool:
         if not batch.writes:
@@ -267,6 +275,9 @@ class Writer:
         self._base.pour(batch.layer)
         self._heads = batch.heads
         metrics.HEAD.labels(self._with.shard).set(sum(head.position for head in self._heads.values()))
+        if self._decided is not None:
+            # It is sent before the answers are written, so that the database need not wait for those.
+            self._start()
         self._answer(batch)
 
     async def _recover(self, batch: Batch) -> None:
