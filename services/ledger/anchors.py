@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from libs.service.clock import SystemClock
 from libs.service.db import Pool
-from libs.service.keys import ALGORITHM
+from libs.service.keys import ALGORITHM, newest_key
 from services.ledger.domain.codec import format_time
 from services.ledger.store.heads import Head
 from services.ledger.store.log_reads import LogStream, read_heads, read_streams
@@ -56,6 +56,15 @@ class AnchorPlace:
 
     directory: Path
     keys: Mapping[str, Ed25519PublicKey]
+
+
+def find_anchor_key(configured: Path | None, data: Path) -> Path | None:
+    """The private key to sign anchors with: what is `configured`, a key or a folder of keys, else of `data`'s keys.
+
+    Of a folder it is the newest one; None when there is none.
+    """
+    place = configured or data / "keys"
+    return newest_key(place) if place.is_dir() else configured
 
 
 def sign_anchor(stream: str, time_us: int, heads: Mapping[int, Head], key: Path) -> bytes:

@@ -18,12 +18,11 @@ from libs.service.auth import Authenticator
 from libs.service.clock import Clock, SystemClock, TestClocks
 from libs.service.db import Connection, Pool, connect, create_pool, ping
 from libs.service.health import Health, NotReady
-from libs.service.keys import newest_key
 from libs.service.middleware import BODY_BYTES_MAX
 from libs.service.problems import Unavailable, problem_response
 from libs.service.settings import ServiceSettings
 from services.ledger import api
-from services.ledger.anchors import keep_anchoring
+from services.ledger.anchors import find_anchor_key, keep_anchoring
 from services.ledger.api.contract import completed
 from services.ledger.configs import Configs
 from services.ledger.consumers import CommandConsumer
@@ -189,8 +188,7 @@ async def _open_kafka(stack: AsyncExitStack, core: Core) -> None:
 def _keep_anchors(stack: AsyncExitStack, core: Core) -> None:
     """Anchor the log's heads outside the database, where there is a key to sign them with."""
     settings = core.settings
-    keys = settings.data / "keys"
-    key = settings.anchor_key or (newest_key(keys) if keys.is_dir() else None)
+    key = find_anchor_key(settings.anchor_key, settings.data)
     if key is None:
         logger.warning("the log is not anchored: there is no key")
         return

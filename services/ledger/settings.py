@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from libs.events.failpoints import parse
 from libs.events.partition import PARTITIONS_DEFAULT, PARTITIONS_MAX
 from libs.service.db import reveal
 from libs.service.settings import ServiceSettings
@@ -90,9 +92,26 @@ class LedgerSettings(ServiceSettings):
     )
     anchor_key: Path | None = Field(
         None,
-        description="Private key that anchors are signed with. Default: the newest of `keys` in the data directory.",
+        description="Private key that anchors are signed with, or a folder: the newest there. "
+        "Default: `keys` in the data directory.",
+    )
+    anchor_jwks_file: Path | None = Field(
+        None, description="Public keys that anchors are checked with. Default: those of tokens."
     )
     anchor_s: float = Field(60.0, gt=0, description="Seconds between anchors, where something was appended.")
+    failpoints: str = Field(
+        "",
+        validation_alias="TALLYSTICK_FAILPOINTS",
+        description="For trials: places where the process dies, stops or loses a connection, "
+        "`name=kill|exit|stop|raise[@n|@p%[:seed]];…`. Refused in `production`.",
+    )
+
+    @model_validator(mode="after")
+    def _no_failpoints_in_production(self) -> Self:
+        if self.failpoints and self.env == "production":
+            raise ValueError("TALLYSTICK_FAILPOINTS is for trials: it must not be set when TALLYSTICK_ENV=production")
+        parse(self.failpoints)
+        return self
 
     @property
     def port(self) -> int:

@@ -30,6 +30,12 @@ def waits_for(service: dict[str, Any]) -> dict[str, str]:
     return {name: how["condition"] for name, how in needed.items()}
 
 
+def volumes_of(service: dict[str, Any]) -> dict[str, str]:
+    """What is mounted, by its place in the container."""
+    pairs = [volume.split(":")[:2] for volume in service.get("volumes", [])]
+    return {place: what for what, place in pairs}
+
+
 def bind_mounts() -> list[str]:
     volumes = [volume for service in services().values() for volume in service.get("volumes", [])]
     return sorted({volume.split(":")[0] for volume in volumes if volume.startswith(".")})
@@ -115,6 +121,28 @@ def test_every_service_of_the_suite_runs_as_it_does_on_one_machine() -> None:
 def test_only_migrations_have_the_owners_access() -> None:
     owners = {name for name, service in services().items() if any("OWNER_DSN" in key for key in environment(service))}
     assert owners == {f"{service.name}-migrate" for service in SERVICES}
+
+
+def test_anchors_have_a_key_of_their_own_outside_the_database() -> None:
+    volumes = {name: volumes_of(service) for name, service in services().items()}
+    assert {"/anchors", "/anchor-keys"} <= set(volumes["ledger"])
+    assert not set(volumes["ledger"].values()) & set(volumes["postgres"].values())
+    settings = environment(services()["ledger"])
+    assert settings["TALLYSTICK_LEDGER_ANCHORS"] == "/anchors"
+    assert settings["TALLYSTICK_LEDGER_ANCHOR_KEY"] == "/anchor-keys"
+    assert settings["TALLYSTICK_LEDGER_ANCHOR_JWKS_FILE"] != settings["TALLYSTICK_JWKS_FILE"]
+    assert {settings["TALLYSTICK_LEDGER_ANCHOR_JWKS_FILE"], settings["TALLYSTICK_JWKS_FILE"], "/anchor-keys"} <= set(
+        services()["keys"]["command"]
+    )
+
+
+def test_the_key_of_tokens_is_seen_by_the_command_line_alone() -> None:
+    private = {name for name, service in services().items() if "keys" in volumes_of(service).values()}
+    assert private == {"keys", "cli"}
+
+
+def test_the_command_line_reaches_the_ledger_and_its_database() -> None:
+    assert environment(services()["cli"]) == environment(services()["ledger"])
 
 
 def test_all_topics_are_made_with_their_partitions() -> None:

@@ -1,6 +1,7 @@
 """The compose file's own commands and settings, on a real Apache Kafka and PostgreSQL: the names of its network are
 mapped to this machine's addresses, nothing else is changed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import jwt
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -20,6 +22,7 @@ from deploy.embedded.postgres import PostgresServer
 from deploy.embedded.services import LEDGER
 from deploy.embedded.tests.helpers import eventually
 from deploy.kafka.server import KafkaServer
+from libs.service.keys import read_jwks
 from tests.deploy.compose import ROOT, compose
 from tests.plugins.kafka import require_kafka
 
@@ -46,7 +49,7 @@ class Network:
         require_kafka()
         self.services = compose(**SECRETS)["services"]
         self.port_base = next(base for base in range(free_port(), 60_000, 7) if not is_taken(base + 1))
-        self.folders = {"/data": str(tmp_path / "data"), "/jwks": str(tmp_path / "jwks")}
+        self.folders = {f"/{name}": str(tmp_path / name) for name in ("data", "jwks", "anchors", "anchor-keys")}
         self.postgres = PostgresServer(tmp_path / "postgres", free_port(), fsync=False)
         self.kafka = KafkaServer(tmp_path / "kafka")
         self.children: list[Child] = []
@@ -154,6 +157,12 @@ async def first_types(bootstrap: str, topics: Mapping[str, int], wanted: str) ->
     return found
 
 
+def signers(anchors: Path) -> set[str]:
+    """The ids of the keys that anchors are signed with."""
+    lines = [line for file in anchors.glob("*.jsonl") for line in file.read_text().splitlines()]
+    return {jwt.get_unverified_header(json.loads(line)["signature"])["kid"] for line in lines}
+
+
 @pytest.mark.timeout(120)
 async def test_a_charge_and_its_refusal_on_what_the_compose_file_starts(network: Network, tmp_path: Path) -> None:
     prepare_databases(network)
@@ -183,3 +192,12 @@ async def test_a_charge_and_its_refusal_on_what_the_compose_file_starts(network:
 
     published = await first_types(network.kafka.bootstrap, LEDGER.topics, "ledger.credits_charged.v1")
     assert "ledger.credits_granted.v1" in published
+
+    # The ledger has anchored by itself, with the key that is only for that.
+    anchors = Path(network.folders["/anchors"])
+    eventually(lambda: any(anchors.glob("*.jsonl")), READY_S)
+    assert network.cli("ledger", "anchor").startswith("anchored ")
+    assert "The books are proven" in network.cli("ledger", "verify")
+    signed_by = signers(anchors)
+    assert signed_by == set(read_jwks(Path(network.here("/jwks/anchors.json"))))
+    assert not signed_by & set(read_jwks(Path(network.here("/jwks/jwks.json"))))

@@ -20,7 +20,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.service.cli_support import EXIT_UNREACHABLE, EXIT_USAGE, CliError, CliSettings, cli_settings, signing_key
 from libs.service.keys import read_jwks
 from libs.service.settings import PORTS, ServiceSettings, load_settings
-from services.ledger.anchors import AnchorPlace
+from services.ledger.anchors import AnchorPlace, find_anchor_key
 
 T = TypeVar("T")
 WAIT_S = 3.0
@@ -35,7 +35,14 @@ class DatabaseSettings(ServiceSettings):
     dsn: SecretStr | None = Field(None, description="The database, as the runtime role.")
     owner_dsn: SecretStr | None = Field(None, description="The database, as its owner: for `rebuild` and `migrate`.")
     anchors: Path | None = Field(None, description="Directory of the anchors. Default: `<TALLYSTICK_DATA>/anchors`.")
-    anchor_key: Path | None = Field(None, description="Private key to sign anchors with. Default: the newest here.")
+    anchor_key: Path | None = Field(
+        None,
+        description="Private key to sign anchors with, or a folder: the newest there. "
+        "Default: `<TALLYSTICK_DATA>/keys`.",
+    )
+    anchor_jwks_file: Path | None = Field(
+        None, description="Public keys to check anchors with. Default: those of tokens."
+    )
 
 
 class Access:
@@ -63,12 +70,18 @@ class Access:
     @property
     def anchor_key(self) -> Path:
         """The private key that anchors are signed with."""
-        return self._database.anchor_key or signing_key(self.settings)
+        configured = self._database.anchor_key
+        if configured is None:
+            return signing_key(self.settings)
+        key = find_anchor_key(configured, self.settings.data)
+        if key is None:
+            raise CliError(f"there is no key in {configured}, which TALLYSTICK_LEDGER_ANCHOR_KEY names", EXIT_USAGE)
+        return key
 
     @property
     def anchor_place(self) -> AnchorPlace:
         """The anchors with the keys to check them."""
-        file = self.settings.jwks_file
+        file = self._database.anchor_jwks_file or self.settings.jwks_file
         try:
             return AnchorPlace(self.anchors, read_jwks(file))
         except FileNotFoundError:
