@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from libs.events.db import Connection, Fenced, changed
 from libs.events.dead_letters import PermanentError, Place, bury
 from libs.events.envelope import Envelope, Heartbeat, InvalidMessage
+from libs.events.failpoints import reach
 from libs.events.feed import Feed, FeedPage, FeedUnavailable
 from libs.events.handling import Handling, Rebuild, Times
 from libs.events.log_source import Stream
@@ -288,6 +289,8 @@ class PartitionConsumer:
                 )
                 await bury(connection, place, verdict, run[0], self._handling.outbox)
             await self._advance(connection, self._stream, seq)
+            reach("consumer.handled")
+        reach("consumer.committed")
         if verdict is not None:
             log.error("%s: %s is a dead letter: %s", self._handling.consumer, run[0].id, verdict)
         self._seq = seq

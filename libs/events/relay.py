@@ -13,6 +13,7 @@ from dataclasses import replace
 from libs.events.bus import Bus, BusUnavailable, Message
 from libs.events.db import Fenced, Pool, changed
 from libs.events.envelope import Envelope, Heartbeat, InvalidMessage, from_record, heartbeat_headers, to_headers
+from libs.events.failpoints import reach, reach_sent
 from libs.events.log_source import LogSource, carries_commands
 from libs.events.metrics import RELAY_LAG, RELAY_OLDEST
 from libs.events.outbox import now_us
@@ -139,11 +140,15 @@ class Relay:
         if not envelopes:
             return 0
         self._oldest_us[place] = envelopes[0].time_us
+        reach("relay.publishing")
+        reach_sent("relay.sent")
         try:
             await self._bus.publish(topic, partition, _messages(topic, envelopes))
         except BusUnavailable as failure:
+            reach("relay.cut")
             await self._advance(place, failure.acknowledged)
             raise
+        reach("relay.acknowledged")
         await self._advance(place, len(envelopes))
         del self._oldest_us[place]
         return len(envelopes)
@@ -160,6 +165,7 @@ class Relay:
         )
         if changed(status) == 0:
             raise Fenced(f"another relay publishes {place[0]}/{place[1]} from {before} on")
+        reach("relay.checkpointed")
         self._published[place] = before + acknowledged
         self._heard[place] = asyncio.get_running_loop().time()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from libs.events.db import Fenced, Pool
+from libs.events.failpoints import reach
 
 _NUMBER = """
 WITH batch AS (
@@ -49,7 +50,10 @@ class Stamper:
             epoch = await connection.fetchval("SELECT epoch FROM outbox_stamper FOR UPDATE")
             if epoch != self._epoch:
                 raise Fenced(f"the stamper's epoch is {epoch}, ours was {self._epoch}")
-            return int(await connection.fetchval(_NUMBER, self._batch))
+            numbered = int(await connection.fetchval(_NUMBER, self._batch))
+            reach("stamper.numbered")
+        reach("stamper.committed")
+        return numbered
 
     async def run(self) -> None:
         """Take over and number until cancelled or :class:`Fenced`."""

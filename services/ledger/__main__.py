@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from libs.events import failpoints
 from libs.service.logs import configure_logging
 from libs.service.server import serve
 from libs.service.settings import EXIT_USAGE, load_settings
@@ -53,6 +54,7 @@ def main(arguments: list[str]) -> None:
             configure_logging(
                 f"ledger-{name}" if name != "serve" else "ledger", settings.log_level, settings.log_format
             )
+            failpoints.arm(settings.failpoints)
             commands[name](settings)
         case ["openapi", ("write" | "check") as verb]:
             from services.ledger.openapi import main as openapi

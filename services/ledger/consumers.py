@@ -21,6 +21,7 @@ from libs.events.command_reader import CommandReader, load_cursors
 from libs.events.contracts.ledger.commands import Body
 from libs.events.dead_letters import open_by_source, revive
 from libs.events.envelope import SOURCE_PREFIX, Envelope, InvalidMessage, envelope_json
+from libs.events.failpoints import reach
 from libs.events.ids import InvalidIdError, parse_id
 from libs.events.metrics import DEAD_LETTERS_OPEN
 from libs.events.partition import partition_of
@@ -97,6 +98,7 @@ class CommandConsumer:
         ends: dict[tuple[str, str, int], int] = {}
         async with contextlib.aclosing(reader.batches()) as batches:
             async for batch in batches:
+                reach("commands.read")
                 place = (batch.cluster_id, batch.topic, batch.partition)
                 for offset, item in batch.items:
                     end = ends.get(place)
@@ -111,6 +113,7 @@ class CommandConsumer:
             cursor, future = await asked.get()
             try:
                 answer = await future
+                reach("commands.answered")
             except Problem as problem:
                 if _is_poison(problem):
                     self._poison[cursor.place, cursor.offset] = problem.detail

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from libs.events.failpoints import reach
 from libs.service.clock import from_datetime, to_datetime
 from libs.service.db import Connection, connect
 from services.ledger.domain import codec
@@ -78,9 +79,12 @@ async def rebuild(owner_dsn: str, *, swap: bool = False, jobs: int = 1, meter: M
     try:
         await connection.execute("SET idle_in_transaction_session_timeout = 0")
         await new.begin(connection)
+        reach("rebuild.begun")
         positions, partitions = await _fold_all(owner_dsn, jobs, meter, outcome)
+        reach("rebuild.folded")
         if swap:
             await new.finish(connection)
+            reach("rebuild.finished")
             await new.complete_transfers(connection)
             await _swap(connection, partitions, positions, outcome)
         else:
@@ -162,12 +166,15 @@ async def _swap(connection: Connection, partitions: int, positions: dict[int, in
         async with connection.transaction():
             caught_up = await _catch_up(connection, partitions, positions)
         outcome.events += caught_up
+        reach("rebuild.caught_up")
         if caught_up <= TAIL_MAX:
             break
     async with connection.transaction():
         await new.lock_heads(connection)
         outcome.events += await _catch_up(connection, partitions, positions)
         await new.swap(connection)
+        reach("rebuild.swapping")
+    reach("rebuild.swapped")
     outcome.swapped = True
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from libs.events.failpoints import reach, reach_sent
 from libs.service.db import Connection
 from services.ledger.domain.state import Account, Lot
 from services.ledger.store.columns import columns
@@ -120,7 +121,10 @@ async def append(connection: Connection, arguments: list[Any]) -> None:
     Raises :class:`FencedError`, :class:`RefusedError` or :class:`AmbiguousError`.
     """
     try:
+        reach("append.sending")
+        reach_sent("append.sent")
         await connection.execute(APPEND, *arguments)
+        reach("append.committed")
     except _READ_ONLY as error:
         raise RefusedError(error, read_only=True) from error
     except LOST as error:

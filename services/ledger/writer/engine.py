@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
 
+from libs.events.failpoints import reach
 from libs.events.ids import UlidSource
 from libs.service.clock import Clock
 from libs.service.db import Connection, Pool
@@ -200,6 +201,7 @@ class Writer:
             for request in requests:
                 self._fail(request, Unavailable("The database cannot be read at present."))
             return None
+        reach("decide.read")
         self._last_us = max(self._with.clock.now_us(), self._last_us)
         heads = self._heads if self._inflight is None else self._inflight.heads
         batch = Batch(
@@ -208,6 +210,7 @@ class Writer:
             )
         )
         for request in requests:
+            reach("decide.command")
             try:
                 batch.decide(request)
             except Exception:
@@ -268,6 +271,7 @@ class Writer:
             await self._recover(batch)
             return False
         metrics.APPEND.observe(perf_counter() - started)
+        reach("append.unmerged")
         self._commit_done(batch)
         return True
 
@@ -275,6 +279,7 @@ class Writer:
         self._base.pour(batch.layer)
         self._heads = batch.heads
         metrics.HEAD.labels(self._with.shard).set(sum(head.position for head in self._heads.values()))
+        reach("append.unanswered")
         if self._decided is not None:
             # It is sent before the answers are written, so that the database need not wait for those.
             self._start()
@@ -284,6 +289,7 @@ class Writer:
         """Find out whether a batch was committed: fence the lost connection's transaction, then read the heads."""
         self._connection.terminate()
         self._connection, heads = await self._with.recover()
+        reach("append.recovered")
         # Heads that a batch of refusals left where they were tell nothing: it is decided anew, and finds its outcomes.
         moved = [after for start, after in batch.rows.heads if after.position > start.position]
         committed = bool(moved) and all(heads[after.partition].hash == after.hash for after in moved)
