@@ -1,4 +1,8 @@
-"""What a batch must read before it can be decided: whatever its requests name and no layer knows."""
+"""What a batch must read before it can be decided: whatever its requests name and no layer knows.
+
+What a layer does know is kept beside what was read, since the layers may forget it meanwhile: while the database
+answers, a batch is committed and poured into them, which can push out what has not been used for long.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from services.ledger.writer.log import APP_ACCOUNT
 async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers) -> Loaded:
     """Everything that these requests need beyond the layers: first what ids stand for, then what hangs on users."""
     loaded = Loaded()
-    targets = [target for request in requests for target in _targets(request, layers)]
+    targets = [target for request in requests for target in _targets(request, layers, loaded)]
     if targets:
         await load.load_targets(pool, list(dict.fromkeys(targets)), loaded)
     accounts: dict[AccountKey, None] = {}
@@ -24,12 +28,19 @@ async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers) -> L
     for request in requests:
         key = _account_key(request, layers, loaded)
         user = request.user if key is None else key[1]
-        if key is not None and key[1] != APP_ACCOUNT and newest(layers.accounts, key) is None:
-            accounts[key] = None
+        if key is not None and key[1] != APP_ACCOUNT:
+            account = newest(layers.accounts, key)
+            if account is None:
+                accounts[key] = None
+            else:
+                loaded.accounts[key] = account
         if request.key:
-            result = (request.app, user, request.key, request.caller)
-            if newest(layers.results, result) is None:
-                results[result] = None
+            result_key = (request.app, user, request.key, request.caller)
+            result = newest(layers.results, result_key)
+            if result is None:
+                results[result_key] = None
+            else:
+                loaded.results[result_key] = result
         if request.unique_ref is not None:
             refs[request.app, user, request.unique_type, request.unique_ref] = None
     if results:
@@ -51,20 +62,22 @@ def _account_key(request: Request, layers: Layers, loaded: Loaded) -> AccountKey
     return (request.app, request.user, request.asset or config.default_asset)
 
 
-def _targets(request: Request, layers: Layers) -> list[str]:
+def _targets(request: Request, layers: Layers, loaded: Loaded) -> list[str]:
     """The ids that must be looked up: charges and transfers always, holds and lots when their account lacks them."""
     named = [*request.lots]
     if request.target is not None:
         named.append(request.target)
     if request.transfer is not None and request.transfer != request.target:
         named.append(request.transfer)
-    return [name for name in named if not _at_hand(request, name, layers)]
+    return [name for name in named if not _at_hand(name, layers, loaded)]
 
 
-def _at_hand(request: Request, name: str, layers: Layers) -> bool:
+def _at_hand(name: str, layers: Layers, loaded: Loaded) -> bool:
     word = name.partition("_")[0]
-    if word not in ("hold", "grant"):
-        return False
-    key = newest(layers.owners, name)
+    key = newest(layers.owners, name) if word in ("hold", "grant") else None
     account = None if key is None else newest(layers.accounts, key)
-    return account is not None and (name in account.holds or name in account.lots)
+    if key is None or account is None or not (name in account.holds or name in account.lots):
+        return False
+    loaded.owners[name] = key
+    loaded.accounts[key] = account
+    return True
