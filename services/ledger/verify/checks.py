@@ -182,7 +182,8 @@ class PartitionCheck:
     # The event
 
     def _check_app_event(self, row: LogEvent, event: ev.Event) -> None:
-        if row.user != APP_ACCOUNT or row.asset or row.account_version or row.object is not None:
+        labels = (row.object, row.reference, row.member)
+        if row.user != APP_ACCOUNT or row.asset or row.account_version or any(label is not None for label in labels):
             self.found.add("I5", "an event of the app in the row of an account", row.position)
         if isinstance(event, ev.ConfigApplied):
             self._check_owner(row)

@@ -21,6 +21,8 @@ from services.ledger.verify.fold import AccountKey, Fold
 
 Row = dict[str, Any]
 _JSON = frozenset({"cost_basis", "origin", "slices"})
+_TOLD_ELSEWHERE = {"completed": ("status", "settled_at"), "refused": ("status", "refusal", "settled_at")}
+"""What the sender's partition cannot say of a transfer: the other one tells of its credit, nobody of its refusal."""
 
 
 def account_row(account: Account) -> Row:
@@ -187,9 +189,8 @@ class TableCheck:
             told = expected.pop(row["id"], None)
             if row["status"] in ("pending", "refused"):
                 self.in_flight[row["app"], row["asset"]] += row["amount"]
-            if told is not None and told["status"] == "pending" and row["status"] != "returned":
-                # Whether it arrived is for the other partition to say; a refusal is not in the log.
-                told |= {name: row[name] for name in ("status", "refusal", "settled_at")}
+            if told is not None and told["status"] == "pending":
+                told |= {name: row[name] for name in _TOLD_ELSEWHERE.get(row["status"], ())}
             self._compare_row("transfers", row, told)
         for row in expected.values():
             self._say("transfers", row, "is missing")
