@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -24,6 +25,12 @@ STATEMENT_TIMEOUT_MS = 30_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 5.0
 QUERIES_MAX = 100_000_000
+ANSWER_MARGIN_S = 2.0
+"""How long after the server's own time-out a statement's answer is waited for: then the link has lost it."""
+
+KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
+"""By which a peer that vanished without a word is noticed within about ten seconds; seconds, a count, milliseconds."""
+
 WAIT_S = 30.0
 _RETRY_S = 0.2
 NOT_YET = (OSError, asyncio.TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
@@ -46,7 +53,8 @@ async def create_pool(
 ) -> Pool:
     """A pool of connections; waits up to `wait_s` seconds for a server that is still starting, then raises.
 
-    `statement_timeout_ms` = 0 means none. `settings` are further settings of PostgreSQL for its sessions.
+    `statement_timeout_ms` = 0 means none. Where the link loses an answer, TimeoutError comes soon after that time, and
+    the connection is given up. `settings` are further settings of PostgreSQL for its sessions.
     """
 
     async def make() -> Pool:
@@ -55,8 +63,10 @@ async def create_pool(
             min_size=size_min,
             max_size=size_max,
             max_queries=QUERIES_MAX,
+            init=_keep_alive,
             reset=_leave,
             timeout=CONNECT_TIMEOUT_S,
+            command_timeout=statement_timeout_ms / 1000 + ANSWER_MARGIN_S if statement_timeout_ms else None,
             server_settings={**_server_settings(application_name, statement_timeout_ms), **(settings or {})},
         )
 
@@ -80,13 +90,26 @@ async def connect(
     """One connection outside any pool, for a writer, a listener or a migration; waits as :func:`create_pool`."""
 
     async def make() -> Connection:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             reveal(dsn),
             timeout=CONNECT_TIMEOUT_S,
             server_settings=_server_settings(application_name, statement_timeout_ms),
         )
+        await _keep_alive(connection)
+        return connection
 
     return await _wait_for(make, wait_s)
+
+
+async def _keep_alive(connection: Connection) -> None:
+    """Have the kernel notice a server that is gone; the options are those that this system has."""
+    found = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined] # missing in the stubs
+    if found is None or found.family == getattr(socket, "AF_UNIX", None):
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def ping(pool: Pool) -> None:
@@ -100,6 +123,11 @@ def _server_settings(application_name: str, statement_timeout_ms: int) -> dict[s
         "timezone": "UTC",
         "statement_timeout": str(statement_timeout_ms),
         "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+        # The server notices a client that is gone as we notice the server; locks are not held for hours.
+        "tcp_keepalives_idle": str(KEEPALIVE["TCP_KEEPIDLE"]),
+        "tcp_keepalives_interval": str(KEEPALIVE["TCP_KEEPINTVL"]),
+        "tcp_keepalives_count": str(KEEPALIVE["TCP_KEEPCNT"]),
+        "tcp_user_timeout": str(KEEPALIVE["TCP_USER_TIMEOUT"]),
     }
 
 

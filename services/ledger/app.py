@@ -42,6 +42,8 @@ from services.ledger.writer.leader import Leader, LeaseTimes
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 5.0
+STATEMENT_TIMEOUT_MS = 5_000
+"""Of the writer's reads and of jobs, which take milliseconds."""
 """How long a pool waits for connections that are in use, before it cuts them."""
 
 
@@ -126,6 +128,8 @@ async def running(settings: LedgerSettings, clock: Clock, clocks: LateClocks) ->
             application_name="ledger",
             size_min=2,
             size_max=settings.pool_max,
+            # The writer decides nothing while it reads; a link that loses an answer must not stop it for long.
+            statement_timeout_ms=STATEMENT_TIMEOUT_MS,
             # Everything is looked up by index; plans made on the empty tables of a new deployment would not know that.
             settings={"enable_seqscan": "off"},
         )

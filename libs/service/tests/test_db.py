@@ -4,13 +4,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from libs.service.db import Pool, connect, create_pool, ping
+from libs.service.db import KEEPALIVE, Pool, connect, create_pool, ping
 from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +35,21 @@ async def test_the_database_sees_who_we_are_and_our_limits(pool: Pool) -> None:
         assert await pool.fetchval(f"SHOW {setting}") == value
     with pytest.raises(asyncpg.QueryCanceledError):
         await pool.fetchval("SELECT pg_sleep(20)")
+
+
+async def test_the_kernel_watches_both_ends_of_a_link(database: Database) -> None:
+    connection = await connect(database.runtime_dsn, application_name="ledger")
+    async with await create_pool(database.runtime_dsn, application_name="ledger") as pool, pool.acquire() as pooled:
+        each: Any
+        for each in (connection, pooled):
+            ours = each._transport.get_extra_info("socket")
+            assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            for name, value in KEEPALIVE.items():
+                if hasattr(socket, name):
+                    assert ours.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
+            assert await each.fetchval("SHOW tcp_user_timeout") == "10000"
+            assert await each.fetchval("SHOW tcp_keepalives_idle") == "5"
+    await connection.close()
 
 
 async def relay(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

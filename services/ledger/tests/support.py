@@ -18,6 +18,7 @@ import orjson
 from libs.service.clock import ManualClock, from_datetime
 from libs.service.db import Connection, Pool, connect, create_pool
 from libs.service.problems import Problem
+from services.ledger.app import STATEMENT_TIMEOUT_MS
 from services.ledger.domain import codec
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
@@ -247,11 +248,11 @@ async def ledger_on(
 ) -> AsyncIterator[Ledger]:
     """A ledger on a prepared database, as its runtime role, until the block ends. It can be started again on it."""
     clock = clock or WallClock()
-    pool = await create_pool(database.runtime_dsn, application_name="ledger")
+    pool = await create_pool(database.runtime_dsn, application_name="ledger", statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     app_times: dict[str, int] = {}
 
     async def connection() -> Connection:
-        return await connect(database.runtime_dsn, application_name="ledger-writer")
+        return await connect(database.runtime_dsn, application_name="ledger-writer", statement_timeout_ms=0, wait_s=0)
 
     leader = Leader(
         shard=SHARD,

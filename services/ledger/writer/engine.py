@@ -95,9 +95,13 @@ class Writer:
 
         self._inflight: Batch | None = None
         self._commit: asyncio.Task[bool] | None = None
+        self._appending_since: float | None = None
         self._ulids = UlidSource()
         self._last_us = max((head.time_us for head in heads.values()), default=0)
         self._closed = False
+        self.halted: str | None = None
+        """Why nothing is written at present, in words for callers."""
+
         metrics.QUEUE_LIMIT.set(limits.queue_max)
 
     # Callers
@@ -109,6 +113,8 @@ class Writer:
         """
         if self._closed:
             raise Unavailable("This process no longer writes this shard.")
+        if self.halted is not None:
+            raise ReadOnly(self.halted)
         queue = self._sweeps if request.type == "sweep" else self._queue
         if len(queue) >= self._with.limits.queue_max:
             raise Overloaded()
@@ -132,6 +138,22 @@ class Writer:
         known = self._base.configs.get(config.app)
         if known is None or known.version < config.version:
             self._base.configs[config.app] = config
+
+    @property
+    def appending(self) -> tuple[Connection, float] | None:
+        """The connection that an append waits for, and how long it has (seconds); None when there is no append."""
+        since = self._appending_since
+        return None if since is None else (self._connection, perf_counter() - since)
+
+    def halt(self, why: str | None) -> None:
+        """Write nothing of what waits or comes from now on, because of `why`; None: go on."""
+        self.halted = why
+        if why is None:
+            return
+        for request in (*self._queue, *self._sweeps):
+            self._fail(request, ReadOnly(why))
+        self._queue.clear()
+        self._sweeps.clear()
 
     def close(self) -> None:
         """Refuse what is queued and what comes; the outcome of what is in flight can be asked by its key."""
@@ -248,9 +270,12 @@ class Writer:
         if not batch.writes:
             self._answer(batch)
             return True
-        started = perf_counter()
+        started = self._appending_since = perf_counter()
         try:
-            await append(self._connection, parameters(batch.rows))
+            try:
+                await append(self._connection, parameters(batch.rows))
+            finally:
+                self._appending_since = None
         except FencedError:
             metrics.APPEND_FAILURES.labels("fenced").inc()
             raise
