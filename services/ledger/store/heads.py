@@ -78,6 +78,21 @@ async def renew(connection: Connection, shard: str, holder: str) -> bool:
     return status == "UPDATE 1"
 
 
+async def is_working(connection: Connection, backend: int) -> bool:
+    """Whether the server is busy with what the connection `backend` (its process id) sent.
+
+    One that is not, though its client waits, has lost the rest of the request or the answer on the way. It is ended on
+    the server too, so that nobody waits for what it may hold.
+    """
+    working = await connection.fetchval(
+        "SELECT state = 'active' AND wait_event_type IS DISTINCT FROM 'Client' FROM pg_stat_activity WHERE pid = $1",
+        backend,
+    )
+    if not working:
+        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1", backend)
+    return bool(working)
+
+
 async def give_up(connection: Connection, shard: str, holder: str) -> None:
     """Let a standby take over at once."""
     await connection.execute("UPDATE shards SET holder = '' WHERE shard = $1 AND holder = $2", shard, holder)

@@ -29,12 +29,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class LeaseTimes:
-    """Seconds of the monotonic clock. `answer_s` must stay below `stale_s`, or two writers could both answer."""
+    """Seconds of the monotonic clock. `answer_s` must stay below `stale_s`, or two writers could both answer.
+
+    After `silent_s` without an answer to an append the server is asked whether it is working on it at all.
+    """
 
     renew_s: float = 1.0
     answer_s: float = 4.0
     stale_s: float = 5.0
     poll_s: float = 0.25
+    silent_s: float = 3.0
 
 
 def process_name() -> str:
@@ -118,7 +122,9 @@ class Leader:
             seen: tuple[str, int] | None = None
             since = self._clock.monotonic()
             while True:
-                lease = await store.read_lease(connection, self._shard)
+                # A link that has gone silent would be waited for for ever.
+                async with asyncio.timeout(self._times.answer_s):
+                    lease = await store.read_lease(connection, self._shard)
                 if lease is None or not lease.holder or _is_dead(lease.holder):
                     return
                 if (lease.holder, lease.beat) != seen:
@@ -134,7 +140,9 @@ class Leader:
         connection = await self._connect()
         sent = self._clock.monotonic()
         try:
-            heads = await store.take_over(connection, self._shard, self._name, self._url)
+            # A lease that comes later than this would have run out.
+            async with asyncio.timeout(self._times.answer_s):
+                heads = await store.take_over(connection, self._shard, self._name, self._url)
         except BaseException:
             connection.terminate()
             raise
@@ -179,7 +187,7 @@ class Leader:
         metrics.LEADER.set(1)
         metrics.EPOCH.set(max((head.epoch for head in heads.values()), default=0))
         logger.info("writing shard %s: %d partitions", self._shard, len(heads))
-        tasks = [asyncio.create_task(writer.run()), asyncio.create_task(self._keep_lease())]
+        tasks = [asyncio.create_task(writer.run()), asyncio.create_task(self._keep_lease(writer))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -195,7 +203,7 @@ class Leader:
             writer.disconnect()
             await self._let_go()
 
-    async def _keep_lease(self) -> None:
+    async def _keep_lease(self, writer: Writer) -> None:
         """Raise the counter every second; :class:`FencedError` when it belongs to another or cannot be raised."""
         connection: Connection | None = None
         try:
@@ -209,6 +217,7 @@ class Leader:
                     # Not `wait_for`: on Python 3.11 it can swallow a cancellation that comes with the answer.
                     async with asyncio.timeout(left):
                         held = await store.renew(connection, self._shard, self._name)
+                        await self._look_after(writer, connection)
                 except UNREACHABLE as error:
                     logger.warning("the lease was not renewed: %s", error)
                     if connection is not None:
@@ -223,6 +232,15 @@ class Leader:
         finally:
             if connection is not None:
                 connection.terminate()
+
+    async def _look_after(self, writer: Writer, connection: Connection) -> None:
+        """Drop an append whose answer was lost on the way: there is no time-out on it, for it may just be slow."""
+        waiting = writer.appending
+        if waiting is None or waiting[1] < self._times.silent_s:
+            return
+        if not await store.is_working(connection, waiting[0].get_server_pid()):
+            logger.warning("the database does nothing about an append of %.1f s ago: its link is cut", waiting[1])
+            waiting[0].terminate()
 
     async def _let_go(self) -> None:
         """Free the lease if it is still ours; a database that is away is told nothing."""
