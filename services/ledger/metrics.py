@@ -23,6 +23,7 @@ APPEND_FAILURES = Counter("ledger_append_failures_total", "Batches that were not
 HEAD = Gauge("ledger_head_position", "Events in the shard's partitions.", ["shard"])
 EPOCH = Gauge("ledger_epoch", "Highest epoch among the shard's partitions.")
 LEADER = Gauge("ledger_is_leader", "1 while this process writes its shard.")
+HALTED = Gauge("ledger_halted", "1 while this process writes its shard and refuses, because the books are wrong.")
 REPLAYS = Counter("ledger_idempotent_replays_total", "Answers repeated from an earlier decision.")
 
 _children: dict[tuple[str, str, str], Counter] = {}

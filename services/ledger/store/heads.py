@@ -39,6 +39,27 @@ class Deployment:
 
 
 @dataclass(slots=True)
+class Halt:
+    """A violation of the books because of which a shard takes no writes; None where it names no place."""
+
+    invariant: str
+    partition: int | None
+    position: int | None
+
+    def __str__(self) -> str:
+        where = "" if self.position is None else f" at position {self.position}"
+        where += "" if self.partition is None else f" of partition {self.partition}"
+        return f"invariant {self.invariant} is violated{where}"
+
+
+@dataclass(slots=True)
+class Renewal:
+    """What a holder learns when it renews its lease."""
+
+    halt: Halt | None
+
+
+@dataclass(slots=True)
 class Lease:
     """A shard's lease as another process sees it."""
 
@@ -70,12 +91,27 @@ async def take_over(connection: Connection, shard: str, holder: str, url: str) -
     }
 
 
-async def renew(connection: Connection, shard: str, holder: str) -> bool:
-    """Raise the lease's counter; False when another process holds it."""
-    status = await connection.execute(
-        "UPDATE shards SET beat = beat + 1 WHERE shard = $1 AND holder = $2", shard, holder
+_FIRST_VIOLATION = (
+    "SELECT v.invariant, v.partition, v.position FROM violations v LEFT JOIN heads h USING (partition)"
+    " WHERE v.cleared_at IS NULL AND (v.partition IS NULL OR h.shard = $1) ORDER BY v.id LIMIT 1"
+)
+
+
+async def renew(connection: Connection, shard: str, holder: str) -> Renewal | None:
+    """Raise the lease's counter, and learn whether the shard may write; None when another process holds the lease."""
+    row = await connection.fetchrow(
+        f"UPDATE shards s SET beat = s.beat + 1 FROM (SELECT) AS one LEFT JOIN ({_FIRST_VIOLATION}) AS v ON true"
+        " WHERE s.shard = $1 AND s.holder = $2 RETURNING v.invariant, v.partition, v.position",
+        shard,
+        holder,
     )
-    return status == "UPDATE 1"
+    return None if row is None else Renewal(None if row["invariant"] is None else Halt(*row))
+
+
+async def read_halt(connection: Connection, shard: str) -> Halt | None:
+    """Why the shard takes no writes, or None."""
+    row = await connection.fetchrow(_FIRST_VIOLATION, shard)
+    return None if row is None else Halt(*row)
 
 
 async def is_working(connection: Connection, backend: int) -> bool:

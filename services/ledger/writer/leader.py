@@ -21,7 +21,7 @@ from services.ledger import metrics
 from services.ledger.domain.config import AppConfig
 from services.ledger.store import heads as store
 from services.ledger.store.append import FencedError
-from services.ledger.store.heads import UNREACHABLE, Head
+from services.ledger.store.heads import UNREACHABLE, Halt, Head
 from services.ledger.writer.engine import Limits, Surroundings, Writer
 
 logger = logging.getLogger(__name__)
@@ -168,6 +168,7 @@ class Leader:
 
     async def _lead(self) -> None:
         connection, heads = await self._take_over()
+        halt = await store.read_halt(connection, self._shard)
         writer = Writer(
             Surroundings(
                 pool=self._pool,
@@ -183,6 +184,7 @@ class Leader:
             heads,
             await self._read_configs(),
         )
+        self._heed(writer, halt)
         self.writer = writer
         metrics.LEADER.set(1)
         metrics.EPOCH.set(max((head.epoch for head in heads.values()), default=0))
@@ -196,6 +198,7 @@ class Leader:
             self.writer = None
             self._renewed_at = float("-inf")
             metrics.LEADER.set(0)
+            metrics.HALTED.set(0)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -203,8 +206,19 @@ class Leader:
             writer.disconnect()
             await self._let_go()
 
+    def _heed(self, writer: Writer, halt: Halt | None) -> None:
+        """Stop writes while the books are known to be wrong; nothing else is stopped."""
+        told = None if halt is None else f"Writes are stopped: {halt}."
+        if told != writer.halted:
+            logger.critical("shard %s: %s", self._shard, told or "Writes go on: the violations have been cleared.")
+            writer.halt(told)
+        metrics.HALTED.set(halt is not None)
+
     async def _keep_lease(self, writer: Writer) -> None:
-        """Raise the counter every second; :class:`FencedError` when it belongs to another or cannot be raised."""
+        """Raise the counter every second; :class:`FencedError` when it belongs to another or cannot be raised.
+
+        What the verifier found wrong is learnt with it.
+        """
         connection: Connection | None = None
         try:
             while True:
@@ -216,7 +230,7 @@ class Leader:
                     left = max(self._renewed_at + self._times.answer_s - self._clock.monotonic(), 0.01)
                     # Not `wait_for`: on Python 3.11 it can swallow a cancellation that comes with the answer.
                     async with asyncio.timeout(left):
-                        held = await store.renew(connection, self._shard, self._name)
+                        renewal = await store.renew(connection, self._shard, self._name)
                         await self._look_after(writer, connection)
                 except UNREACHABLE as error:
                     logger.warning("the lease was not renewed: %s", error)
@@ -226,9 +240,10 @@ class Leader:
                     if not self.leads():
                         raise FencedError("the lease could not be renewed in time") from error
                     continue
-                if not held:
+                if renewal is None:
                     raise FencedError("another process holds the lease")
                 self._renewed_at = sent
+                self._heed(writer, renewal.halt)
         finally:
             if connection is not None:
                 connection.terminate()
