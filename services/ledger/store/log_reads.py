@@ -67,6 +67,10 @@ class LogEvent:
     member: str | None
 
 
+PROCESSES = ("ledger", "ledger-reads", "ledger-relay", "ledger-writer")
+"""What the connections of the writer, its reads and the relay are called."""
+
+
 @dataclass(slots=True)
 class LogStream:
     """An incarnation of the log, and up to which position of each partition it is the present one (None: all)."""
@@ -114,6 +118,23 @@ async def read_heads(connection: Connection | Pool) -> dict[int, Head]:
     """The heads of all partitions. `time_us` is not read."""
     rows = await connection.fetch("SELECT partition, position, hash, epoch FROM heads ORDER BY partition")
     return {row["partition"]: Head(row["partition"], row["position"], row["hash"], row["epoch"], 0) for row in rows}
+
+
+async def hash_at(connection: Connection, partition: int, position: int) -> bytes | None:
+    """The hash of one event of the log, None where there is none."""
+    query = "SELECT hash FROM events WHERE partition = $1 AND position = $2"
+    found: bytes | None = await connection.fetchval(query, partition, position)
+    return found
+
+
+async def running_processes(connection: Connection) -> list[str]:
+    """Which of the ledger's own processes are connected to the database, by what their connections are called."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT application_name FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = ANY ($1) ORDER BY application_name",
+        list(PROCESSES),
+    )
+    return [row["application_name"] for row in rows]
 
 
 async def read_partitions(connection: Connection | Pool) -> int:
@@ -179,6 +200,37 @@ async def stray_texts(connection: Connection, limit: int) -> tuple[int, list[str
 def table_rows(connection: Connection, table: str, where: str, *parameters: Any) -> AsyncIterator[Record]:
     """Rows of a projection by a server-side cursor; `where` is SQL of ours with `parameters`."""
     cursor = connection.cursor(f"SELECT {TABLES[table]} FROM {table} WHERE {where}", *parameters, prefetch=PAGE)
+    return aiter(cursor)
+
+
+def result_rows(connection: Connection, partition: int) -> AsyncIterator[Record]:
+    """The outcomes kept under keys, each with the event at its position (`event_…`, all None if there is none)."""
+    cursor = connection.cursor(
+        "SELECT r.app, r.user_id, r.key, r.status, r.body, r.partition, r.position, e.event_id, e.app AS event_app,"
+        " e.user_id AS event_user, e.idempotency_key AS event_key, e.object AS event_object, e.payload AS event_payload"
+        " FROM results r LEFT JOIN events e USING (partition, position) WHERE r.partition = $1",
+        partition,
+        prefetch=PAGE,
+    )
+    return aiter(cursor)
+
+
+def unkept_outcomes(connection: Connection, partition: int) -> AsyncIterator[Record]:
+    """The last events (id, position, app, user, key) of commands whose outcome is not kept under their key.
+
+    Only of the last days: what is older may have been forgotten.
+    """
+    cursor = connection.cursor(
+        "SELECT e.event_id, e.position, e.app, e.user_id, e.idempotency_key AS key FROM ("
+        "SELECT *, lead(transaction_id) OVER (ORDER BY position) AS next FROM events WHERE partition = $1 AND position"
+        " >= (SELECT min(position) FROM results WHERE partition = $1 AND created_at > now() - interval '30 days')) e"
+        " LEFT JOIN results r ON (r.app, r.user_id, r.key, r.partition, r.position)"
+        " = (e.app, e.user_id, e.idempotency_key, e.partition, e.position)"
+        " WHERE e.account_version > 0 AND e.idempotency_key <> '' AND e.next IS DISTINCT FROM e.transaction_id"
+        " AND r.key IS NULL ORDER BY e.position",
+        partition,
+        prefetch=PAGE,
+    )
     return aiter(cursor)
 
 

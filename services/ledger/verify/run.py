@@ -12,6 +12,7 @@ from services.ledger.anchors import AnchorBook, AnchorPlace, read_anchors
 from services.ledger.store import log_reads
 from services.ledger.store.heads import Head
 from services.ledger.verify.checks import VIOLATIONS_MAX, Findings, PartitionCheck, Violation
+from services.ledger.verify.results import check_results
 from services.ledger.verify.tables import TableCheck
 from services.ledger.verify.workers import Meter, NoMeter, Report, each_partition
 
@@ -136,6 +137,7 @@ async def _check_partition(task: _Task, report: Report) -> _Checked:
         check.finish(head)
         tables = TableCheck(connection, check.fold, check.found, check.broken, task.partitions)
         await tables.run()
+        await check_results(connection, head.partition, check.found)
     found = check.found
     return _Checked(found.kept, found.count, events, texts, check.clearing, tables.in_flight)
 
