@@ -61,76 +61,54 @@ class Findings:
             self.kept.append(Violation(invariant, self.partition, position, detail))
 
 
-class PartitionCheck:
-    """Checks the events of one partition in order, and folds them.
+@dataclass(slots=True)
+class Place:
+    """Up to where a partition's log has been checked, and what the next row must follow from.
 
-    `anchors` are hashes known from outside the database, by position. `digests` collects the events whose text may be
-    looked at, as {event id: (app, user, digest, position)}; whoever looks empties it.
+    `epoch` is that of the last row, `times` the last time of each app.
     """
 
-    def __init__(self, partition: int, partitions: int, anchors: Mapping[int, bytes] | None = None) -> None:
-        self.fold = Fold(partition)
-        self.found = Findings(partition)
-        self.position = 0
-        self.broken: set[AccountKey] = set()
-        self.clearing: Counter[tuple[str, str]] = Counter()
-        self.digests: dict[str, tuple[str, str, str, int]] = {}
-        self._partition = partition
-        self._partitions = partitions
-        self._anchors = anchors or {}
-        self._hash = GENESIS
-        self._epoch = 0
-        self._times: dict[str, datetime] = {}
+    position: int = 0
+    hash: bytes = GENESIS
+    epoch: int = 0
+    times: dict[str, datetime] = field(default_factory=dict)
 
-    def feed(self, row: LogEvent) -> None:
+
+class LogCheck:
+    """Checks the rows of one partition in order as far as they tell by themselves: place, epoch, time, hash chain.
+
+    `anchors` are hashes known from outside the database, by position.
+    """
+
+    def __init__(self, partition: int, anchors: Mapping[int, bytes] | None = None, place: Place | None = None) -> None:
+        self.found = Findings(partition)
+        self.place = place or Place()
+        self._anchors = anchors or {}
+
+    @property
+    def position(self) -> int:
+        """That of the last row."""
+        return self.place.position
+
+    def follow(self, row: LogEvent) -> None:
         """Check the next row."""
         self._check_place(row)
         self._check_chain(row)
-        event = self._decoded(row)
-        if isinstance(event, ev.AccountEvent):
-            self._check_event(row, event)
-        elif event is not None:
-            self._check_app_event(row, event)
-        elif row.user != APP_ACCOUNT:
-            self.broken.add((row.app, row.user, row.asset))
-
-    def finish(self, head: Head) -> None:
-        """Compare with the partition's head, and with anchors that lie beyond the log's end."""
-        if head.position != self.position:
-            detail = f"the head says that the log ends at position {head.position}, but it ends here"
-            self.found.add("I3", detail, self.position)
-        elif head.hash != self._hash:
-            self.found.add("I4", "the head's hash is not that of the last event", self.position)
-        if head.epoch < self._epoch:
-            self.found.add("I8", f"the head's epoch {head.epoch} is less than the log's {self._epoch}", self.position)
-        beyond = [position for position in self._anchors if position > self.position]
-        if beyond:
-            detail = f"an anchor saw position {max(beyond)}, but the log ends here: its tail is missing"
-            self.found.add("I4", detail, self.position)
-
-    def check_text(self, event_id: str, app: str, user: str, digest: str) -> None:
-        """Compare the digest of a text that is there with the one that its event holds."""
-        expected_app, expected_user, expected, position = self.digests[event_id]
-        if (app, user) != (expected_app, expected_user):
-            self.found.add("I5", f"texts: the text of {event_id} belongs to another user", position)
-        if digest != expected:
-            self.found.add("I4", f"texts: the text of {event_id} is not the one that was written", position)
-
-    # The row
 
     def _check_place(self, row: LogEvent) -> None:
-        expected = self.position + 1
+        place = self.place
+        expected = place.position + 1
         if row.position != expected:
             missing = f"{expected} is" if row.position == expected + 1 else f"{expected} to {row.position - 1} are"
             self.found.add("I3", f"position {missing} missing before this one", row.position)
-        self.position = row.position
-        if row.epoch < self._epoch:
-            self.found.add("I8", f"the epoch fell from {self._epoch} to {row.epoch}", row.position)
-        self._epoch = row.epoch
-        last = self._times.get(row.app)
+        place.position = row.position
+        if row.epoch < place.epoch:
+            self.found.add("I8", f"the epoch fell from {place.epoch} to {row.epoch}", row.position)
+        place.epoch = row.epoch
+        last = place.times.get(row.app)
         if last is not None and row.time < last:
             self.found.add("I9", f"the time of app {row.app} went back from {last} to {row.time}", row.position)
-        self._times[row.app] = row.time
+        place.times[row.app] = row.time
 
     def _check_chain(self, row: LogEvent) -> None:
         account = APP_ACCOUNT if row.user == APP_ACCOUNT else f"{row.user}/{row.asset}"
@@ -151,13 +129,76 @@ class PartitionCheck:
             row.key.encode(),
             b"%d" % from_datetime(row.time),
         ]
-        if chain_hash(self._hash, fields, row.payload) != row.hash:
+        if chain_hash(self.place.hash, fields, row.payload) != row.hash:
             detail = f"the hash of {row.event_id} does not follow from its row and the hash before it"
             self.found.add("I4", detail, row.position)
-        self._hash = row.hash
+        self.place.hash = row.hash
         anchored = self._anchors.get(row.position)
         if anchored is not None and anchored != row.hash:
             self.found.add("I4", "an anchor saw another hash at this position", row.position)
+
+
+class PartitionCheck(LogCheck):
+    """Checks the events of one partition in order, and folds them: onto `fold` and `clearing`, from `place` on.
+
+    `digests` collects the events whose text may be looked at, as {event id: (app, user, digest, position)}; whoever
+    looks empties it.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        anchors: Mapping[int, bytes] | None = None,
+        *,
+        fold: Fold | None = None,
+        place: Place | None = None,
+        clearing: Counter[tuple[str, str]] | None = None,
+    ) -> None:
+        super().__init__(partition, anchors, place)
+        self.fold = fold or Fold(partition)
+        self.broken: set[AccountKey] = set()
+        self.clearing: Counter[tuple[str, str]] = Counter() if clearing is None else clearing
+        self.digests: dict[str, tuple[str, str, str, int]] = {}
+        self._partition = partition
+        self._partitions = partitions
+
+    def feed(self, row: LogEvent) -> None:
+        """Check the next row and fold its event."""
+        self.follow(row)
+        event = self._decoded(row)
+        if isinstance(event, ev.AccountEvent):
+            self._check_event(row, event)
+        elif event is not None:
+            self._check_app_event(row, event)
+        elif row.user != APP_ACCOUNT:
+            self.broken.add((row.app, row.user, row.asset))
+
+    def finish(self, head: Head) -> None:
+        """Compare with the partition's head, and with anchors that lie beyond the log's end."""
+        if head.position != self.position:
+            detail = f"the head says that the log ends at position {head.position}, but it ends here"
+            self.found.add("I3", detail, self.position)
+        elif head.hash != self.place.hash:
+            self.found.add("I4", "the head's hash is not that of the last event", self.position)
+        if head.epoch < self.place.epoch:
+            self.found.add(
+                "I8", f"the head's epoch {head.epoch} is less than the log's {self.place.epoch}", self.position
+            )
+        beyond = [position for position in self._anchors if position > self.position]
+        if beyond:
+            detail = f"an anchor saw position {max(beyond)}, but the log ends here: its tail is missing"
+            self.found.add("I4", detail, self.position)
+
+    def check_text(self, event_id: str, app: str, user: str, digest: str) -> None:
+        """Compare the digest of a text that is there with the one that its event holds."""
+        expected_app, expected_user, expected, position = self.digests[event_id]
+        if (app, user) != (expected_app, expected_user):
+            self.found.add("I5", f"texts: the text of {event_id} belongs to another user", position)
+        if digest != expected:
+            self.found.add("I4", f"texts: the text of {event_id} is not the one that was written", position)
+
+    # The row
 
     def _decoded(self, row: LogEvent) -> ev.Event | None:
         if row.schema_version != SCHEMA_VERSION:
