@@ -25,7 +25,7 @@ STATEMENT_TIMEOUT_MS = 30_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 5.0
 QUERIES_MAX = 100_000_000
-ANSWER_MARGIN_S = 2.0
+ANSWER_MARGIN_S = 1.0
 """How long after the server's own time-out a statement's answer is waited for: then the link has lost it."""
 
 KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}

@@ -42,7 +42,7 @@ from services.ledger.writer.leader import Leader, LeaseTimes
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 5.0
-STATEMENT_TIMEOUT_MS = 5_000
+STATEMENT_TIMEOUT_MS = 3_000
 """Of the writer's reads and of jobs, which take milliseconds."""
 """How long a pool waits for connections that are in use, before it cuts them."""
 

@@ -244,7 +244,12 @@ async def _read_configs(pool: Pool) -> dict[str, AppConfig]:
 
 @asynccontextmanager
 async def ledger_on(
-    database: Database, *, partitions: int = PARTITIONS, clock: WallClock | None = None, limits: Limits | None = None
+    database: Database,
+    *,
+    partitions: int = PARTITIONS,
+    clock: WallClock | None = None,
+    limits: Limits | None = None,
+    times: LeaseTimes | None = None,
 ) -> AsyncIterator[Ledger]:
     """A ledger on a prepared database, as its runtime role, until the block ends. It can be started again on it."""
     clock = clock or WallClock()
@@ -264,7 +269,7 @@ async def ledger_on(
         app_now=app_times.get,
         partitions=partitions,
         limits=limits or Limits(),
-        times=LeaseTimes(poll_s=0.02),
+        times=times or LeaseTimes(poll_s=0.02),
     )
     task = asyncio.create_task(leader.run())
     try:
