@@ -1,0 +1,12 @@
+"""All seeded bugs, by what they are wrong about."""
+
+from __future__ import annotations
+
+from tests.bugs.bug import Bug
+from tests.bugs.catalogue.books import BOOKS
+from tests.bugs.catalogue.messages import MESSAGES
+from tests.bugs.catalogue.once import ONCE
+from tests.bugs.catalogue.writing import WRITING
+
+ALL: tuple[Bug, ...] = (*BOOKS, *WRITING, *ONCE, *MESSAGES)
+BY_NAME = {bug.name: bug for bug in ALL}
