@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.ledger.cli import events, past, truth
+from services.ledger.cli import events, past, restore, truth
 
 cli = typer.Typer()
 ledger_cli = typer.Typer(
@@ -13,6 +13,7 @@ ledger_cli = typer.Typer(
 ledger_cli.command("verify")(truth.verify)
 ledger_cli.command("rebuild")(truth.rebuild)
 ledger_cli.command("anchor")(truth.anchor)
+ledger_cli.command("new-stream")(restore.new_stream)
 ledger_cli.command("replay")(past.replay)
 ledger_cli.command("export")(past.export)
 events_cli = typer.Typer(name="events", help="What happens in the ledger.", no_args_is_help=True)
