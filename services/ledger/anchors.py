@@ -2,17 +2,21 @@
 
 One file a day, `2026-01-31.jsonl`, in a directory that may be the mount of an object store. A line is a JSON object:
 
-    {"stream": "…", "time": "2026-01-31T09:00:00.000000Z", "heads": [[partition, position, "hash in hex"], …],
-     "signature": "<JWS header>..<JWS signature>"}
+    {"stream": "…", "time": "2026-01-31T09:00:00.000000Z", "previous": "SHA-256 in hex",
+     "heads": [[partition, position, "hash in hex"], …], "signature": "<JWS header>..<JWS signature>"}
 
-`stream` is the incarnation of the log. The signature is a detached JWS (RFC 7515, appendix F; EdDSA, `kid` in its
-header) over the same object without `signature`, as compact JSON with the members in this order.
+`stream` is the incarnation of the log, `previous` the digest of the line before (absent in the first), so that a line
+that was taken away is missed by the next. A process that has written one and does not find it again says so with the
+next that it writes; what is taken from the end while nothing runs leaves no trace but a smaller number of anchors. The
+signature is a detached JWS (RFC 7515, appendix F; EdDSA, `kid` in its header) over the same object without `signature`,
+as compact JSON with the members in this order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -34,6 +38,7 @@ from services.ledger.store.log_reads import LogStream, read_heads, read_streams
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
+_TAIL_BYTES = 1 << 16
 _JWS = jwt.PyJWS(algorithms=[ALGORITHM])
 
 
@@ -41,13 +46,15 @@ _JWS = jwt.PyJWS(algorithms=[ALGORITHM])
 class AnchorBook:
     """What anchors say of the present log: hashes by partition and position. `faults` are anchors not to be trusted.
 
-    `unreadable` counts lines that are no anchors, as a crash may leave one.
+    `unreadable` counts lines that are no anchors, as a crash may leave one; `headless` says that the first follows one
+    that is not there.
     """
 
     hashes: dict[int, dict[int, bytes]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     anchors: int = 0
     unreadable: int = 0
+    headless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +74,32 @@ def find_anchor_key(configured: Path | None, data: Path) -> Path | None:
     return newest_key(place) if place.is_dir() else configured
 
 
-def sign_anchor(stream: str, time_us: int, heads: Mapping[int, Head], key: Path) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """The anchor that a process wrote last: the heads in it, and its line with the place where it lies."""
+
+    heads: Mapping[int, Head]
+    line: bytes
+    path: Path
+    offset: int
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the line is where it was written."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                return file.read(len(self.line)) == self.line
+        except FileNotFoundError:
+            return False
+
+
+def sign_anchor(stream: str, time_us: int, heads: Mapping[int, Head], key: Path, previous: str | None = None) -> bytes:
     """The line of an anchor, signed by the private key in the file `key`, whose name is the key id."""
-    body = {
-        "stream": stream,
-        "time": format_time(time_us),
-        "heads": [[head.partition, head.position, head.hash.hex()] for _, head in sorted(heads.items())],
-    }
+    body: dict[str, object] = {"stream": stream, "time": format_time(time_us)}
+    if previous is not None:
+        body["previous"] = previous
+    body["heads"] = [[head.partition, head.position, head.hash.hex()] for _, head in sorted(heads.items())]
     private = serialization.load_pem_private_key(key.read_bytes(), password=None)
     if not isinstance(private, Ed25519PrivateKey):
         raise TypeError(f"{key} is not an Ed25519 key")
@@ -82,8 +108,8 @@ def sign_anchor(stream: str, time_us: int, heads: Mapping[int, Head], key: Path)
     return orjson.dumps({**body, "signature": f"{header}..{signature}"}) + b"\n"
 
 
-def append_anchor(directory: Path, line: bytes) -> None:
-    """Put a line at the end of its day's file, durably."""
+def append_anchor(directory: Path, line: bytes) -> tuple[Path, int]:
+    """Put a line at the end of its day's file, durably; the file, and where in it the line begins."""
     directory.mkdir(parents=True, exist_ok=True)
     day = orjson.loads(line)["time"][:10]
     path = directory / f"{day}.jsonl"
@@ -91,9 +117,11 @@ def append_anchor(directory: Path, line: bytes) -> None:
     with path.open("ab+") as file:
         if file.tell() and _last_byte(path) != b"\n":
             # A crash cut the line before; it stays as it is, and ours begins on its own.
-            line = b"\n" + line
+            file.write(b"\n")
         file.write(line)
         file.flush()
+        # Another process may have written meanwhile, but both append: ours ends where this file object stands.
+        offset = file.tell() - len(line)
         os.fsync(file.fileno())
     if new:
         descriptor = os.open(directory, os.O_RDONLY)
@@ -101,6 +129,28 @@ def append_anchor(directory: Path, line: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    return path, offset
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line.strip()).hexdigest()
+
+
+def _last_digest(directory: Path) -> str | None:
+    """The digest of the last line that lies in a directory."""
+    for path in sorted(directory.glob("*.jsonl"), reverse=True):
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            reach = _TAIL_BYTES
+            while True:
+                file.seek(max(0, size - reach))
+                content = file.read().rstrip()
+                if b"\n" in content or (content and reach >= size):
+                    return _digest(content.rsplit(b"\n", 1)[-1])
+                if reach >= size:
+                    break
+                reach *= 4
+    return None
 
 
 def _last_byte(path: Path) -> bytes:
@@ -113,11 +163,19 @@ def read_anchors(place: AnchorPlace, streams: Sequence[LogStream]) -> AnchorBook
     """All anchors, as far as they concern the present log: those of an earlier incarnation up to where it forked."""
     book = AnchorBook()
     shared = {one.stream: one.shared_up_to for one in streams}
+    digests: set[str | None] = {None}
     for path in sorted(place.directory.glob("*.jsonl")):
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    _read_line(book, f"{path.name}, line {number}", line, shared, place.keys)
+                    where = f"{path.name}, line {number}"
+                    previous = _read_line(book, where, line, shared, place.keys)
+                    # Older files may have been put away: the first line that is there may follow one that is not.
+                    if previous not in digests and len(digests) == 1:
+                        book.headless = True
+                    elif previous not in digests:
+                        book.faults.append(f"{where}: the anchor before it is missing, or is not as it was")
+                    digests.add(_digest(line))
     return book
 
 
@@ -127,7 +185,8 @@ def _read_line(
     line: bytes,
     shared: Mapping[str, Mapping[int, int] | None],
     keys: Mapping[str, Ed25519PublicKey],
-) -> None:
+) -> str | None:
+    """Take an anchor into the book; the digest of the line that it follows, None where it says none."""
     try:
         anchor = orjson.loads(line)
         header, signature = anchor.pop("signature").split("..")
@@ -135,13 +194,13 @@ def _read_line(
         stream = anchor["stream"]
     except (ValueError, KeyError, TypeError, AttributeError):
         book.unreadable += 1
-        return
+        return None
     fault = _signature_fault(header, anchor, signature, keys)
     if fault is None and stream not in shared:
         fault = f"it is of incarnation {stream}, which the database does not know"
     if fault is not None:
         book.faults.append(f"{where}: {fault}")
-        return
+        return None
     book.anchors += 1
     limits = shared[stream]
     for partition, position, digest in heads:
@@ -150,6 +209,8 @@ def _read_line(
         known = book.hashes.setdefault(partition, {}).setdefault(position, digest)
         if known != digest:
             book.faults.append(f"{where}: partition {partition}, position {position} was anchored before, otherwise")
+    previous = anchor.get("previous")
+    return None if previous is None else str(previous)
 
 
 def _signature_fault(header: str, anchor: object, signature: str, keys: Mapping[str, Ed25519PublicKey]) -> str | None:
@@ -165,17 +226,28 @@ def _signature_fault(header: str, anchor: object, signature: str, keys: Mapping[
     return None
 
 
-async def anchor_once(
-    pool: Pool, directory: Path, key: Path, last: Mapping[int, Head] | None = None
-) -> dict[int, Head] | None:
-    """Write an anchor and answer the heads in it; None, and nothing is written, when they are `last`'s still."""
+async def write_anchor(pool: Pool, directory: Path, key: Path, last: Anchored | None = None) -> Anchored | None:
+    """Write an anchor; None, and nothing is written, when the heads are those of `last`, this process's own before."""
     stream = (await read_streams(pool))[-1].stream
     heads = await read_heads(pool)
-    if last is not None and all(last[p].hash == head.hash for p, head in heads.items()):
+    if last is not None and all(last.heads[p].hash == head.hash for p, head in heads.items()):
         return None
-    line = sign_anchor(stream, SystemClock().now_us(), heads, key)
-    await asyncio.to_thread(append_anchor, directory, line)
-    return heads
+
+    def write() -> Anchored:
+        gone = last is not None and not last.is_there
+        if gone:
+            logger.error("the last anchor is not where it was written", extra={"directory": str(directory)})
+        previous = _digest(last.line) if last is not None and gone else _last_digest(directory)
+        line = sign_anchor(stream, SystemClock().now_us(), heads, key, previous)
+        return Anchored(heads, line, *append_anchor(directory, line))
+
+    return await asyncio.to_thread(write)
+
+
+async def anchor_once(pool: Pool, directory: Path, key: Path) -> Mapping[int, Head]:
+    """Write an anchor, whether or not anything was appended; the heads in it."""
+    written = await write_anchor(pool, directory, key)
+    return {} if written is None else written.heads
 
 
 async def keep_anchoring(pool: Pool, directory: Path, key: Path, *, interval_s: float = INTERVAL_S) -> None:
@@ -184,10 +256,10 @@ async def keep_anchoring(pool: Pool, directory: Path, key: Path, *, interval_s: 
     `directory` is where the files are, `key` the private key file (`<kid>.pem`). A failure is logged and tried again
     at the next turn: anchors never stop the ledger.
     """
-    last: dict[int, Head] | None = None
+    last: Anchored | None = None
     while True:
         try:
-            last = await anchor_once(pool, directory, key, last) or last
+            last = await write_anchor(pool, directory, key, last) or last
         except Exception:
             logger.exception("the heads were not anchored")
         await asyncio.sleep(interval_s)

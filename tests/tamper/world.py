@@ -65,6 +65,12 @@ async def cut_tail(connection: Connection, partition: int, events: int) -> None:
         events,
     )
     await connection.execute(
+        "DELETE FROM results r USING heads h"
+        " WHERE h.partition = $1 AND r.partition = $1 AND r.position > h.position - $2",
+        partition,
+        events,
+    )
+    await connection.execute(
         "UPDATE heads h SET position = e.position, hash = e.hash FROM events e"
         " WHERE h.partition = $1 AND e.partition = $1 AND e.position = h.position - $2",
         partition,
@@ -76,7 +82,7 @@ async def quiet_partition(connection: Connection) -> int:
     """A partition whose last two events have left nothing in any table."""
     partition: int = await connection.fetchval(
         "SELECT h.partition FROM heads h JOIN events e ON e.partition = h.partition AND e.position > h.position - 2"
-        " WHERE e.type = 'ledger.command_refused.v1' GROUP BY h.partition HAVING count(*) = 2 LIMIT 1"
+        " WHERE h.position > 2 AND e.type = 'ledger.command_refused.v1' GROUP BY h.partition HAVING count(*) = 2 LIMIT 1"
     )
     return partition
 

@@ -112,6 +112,8 @@ async def verify(
         outcome.partitions = len(tasks)
     outcome.add(whole.kept, whole.count)
     outcome.violations.sort(key=_place)
+    if known.headless:
+        outcome.notes.append("the first anchor follows one that is not there: older files were put away, or all were")
     if known.unreadable:
         outcome.notes.append(f"{known.unreadable} unreadable lines among the anchors were passed over")
     return outcome

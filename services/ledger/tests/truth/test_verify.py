@@ -221,6 +221,11 @@ async def test_a_tail_cut_off_below_the_head_is_named(ledger: Ledger, books: Dat
         ("UPDATE texts SET body = 'other'", "is not the one that was written"),
         ("UPDATE texts SET user_id = 'eve'", "belongs to another user"),
         ("UPDATE texts SET event_id = 'event_x'", "texts: event_x: there is no such event"),
+        ("DELETE FROM results WHERE command_type = 'charge.refund'", "results: coins/ann/key-"),
+        ("UPDATE results SET key = 'other' WHERE command_type = 'hold.release'", "is missing"),
+        ("UPDATE results SET body = '{}' WHERE status = 402", "its status is 402, its body says None"),
+        ("UPDATE results SET status = 201 WHERE status = 402", "its status is 201, its body says 402"),
+        ("UPDATE results SET position = 1000000 WHERE command_type = 'grant'", "that the log does not have"),
     ],
 )
 async def test_a_changed_table_is_named(ledger: Ledger, books: Database, change: str, named: str) -> None:
@@ -249,6 +254,11 @@ async def cut_tail(connection: Connection, partition: int, events: int) -> None:
         await connection.execute(
             "DELETE FROM events e USING heads h"
             " WHERE h.partition = $1 AND e.partition = $1 AND e.position = h.position",
+            partition,
+        )
+        await connection.execute(
+            "DELETE FROM results r USING heads h"
+            " WHERE h.partition = $1 AND r.partition = $1 AND r.position = h.position",
             partition,
         )
         await connection.execute(
