@@ -1,4 +1,4 @@
-"""`python -m services.ledger serve | migrate | relay | openapi`."""
+"""`python -m services.ledger serve | migrate | relay | verifier | openapi`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from libs.service.settings import EXIT_USAGE, load_settings
 from libs.service.tracing import setup_tracing
 from services.ledger.settings import LedgerSettings
 
-USAGE = "usage: python -m services.ledger serve | migrate | relay | openapi write|check"
+USAGE = "usage: python -m services.ledger serve | migrate | relay | verifier | openapi write|check"
 
 
 def _serve(settings: LedgerSettings) -> None:
@@ -45,9 +45,15 @@ def _relay(settings: LedgerSettings) -> None:
     asyncio.run(run_relay(settings))
 
 
+def _verifier(settings: LedgerSettings) -> None:
+    from services.ledger.verifier import run_verifier
+
+    asyncio.run(run_verifier(settings))
+
+
 def main(arguments: list[str]) -> None:
     """Run one of the ledger's processes, or say how; ends the process with 2 for anything else."""
-    commands = {"serve": _serve, "migrate": _migrate, "relay": _relay}
+    commands = {"serve": _serve, "migrate": _migrate, "relay": _relay, "verifier": _verifier}
     match arguments:
         case [name] if name in commands:
             settings = load_settings(LedgerSettings)

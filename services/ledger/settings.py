@@ -113,6 +113,25 @@ class LedgerSettings(ServiceSettings):
         parse(self.failpoints)
         return self
 
+    verifier_state: Path | None = Field(
+        None,
+        description="File in which the verifier keeps what it has folded, one for each verifier. "
+        "Default: `verifier/state.sqlite` in the data directory.",
+    )
+    verifier_share: float = Field(
+        0.5, gt=0, le=1, description="Share of the time that the verifier works at most; its pace, when it is behind."
+    )
+    verifier_poll_s: float = Field(0.2, gt=0, description="Seconds between looks of the verifier for what is new.")
+    verifier_rest_s: float = Field(
+        60.0, gt=0, description="Seconds that the verifier rests before it looks through everything stored again."
+    )
+    verifier_events_max: int = Field(2000, ge=1, description="Events that the verifier checks in one look.")
+    verifier_accounts_max: int = Field(
+        50_000,
+        ge=100,
+        description="Accounts that the verifier keeps in memory, about 2 kB each; the rest is in its file.",
+    )
+
     @property
     def port(self) -> int:
         """The HTTP port."""

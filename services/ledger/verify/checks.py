@@ -83,7 +83,7 @@ class LogCheck:
     def __init__(self, partition: int, anchors: Mapping[int, bytes] | None = None, place: Place | None = None) -> None:
         self.found = Findings(partition)
         self.place = place or Place()
-        self._anchors = anchors or {}
+        self._anchors = {} if anchors is None else anchors
 
     @property
     def position(self) -> int:
@@ -94,6 +94,19 @@ class LogCheck:
         """Check the next row."""
         self._check_place(row)
         self._check_chain(row)
+
+    def check_columns(self, row: LogEvent, event: ev.AccountEvent) -> None:
+        """Compare what an event is looked up by with what its payload says."""
+        for column, stored, told in (
+            ("asset", row.asset, event.asset),
+            ("account_version", row.account_version, event.account_version),
+            ("object", row.object, object_of(event)),
+            ("reference", row.reference, event.reference),
+            ("member", row.member, event.member),
+        ):
+            if stored != told:
+                detail = f"events.{column} is {stored!r}, but the payload says {told!r}"
+                self.found.add("I5", detail, row.position)
 
     def _check_place(self, row: LogEvent) -> None:
         place = self.place
@@ -242,7 +255,7 @@ class PartitionCheck(LogCheck):
         key = (row.app, row.user, row.asset)
         if key in self.broken:
             return
-        self._check_columns(row, event)
+        self.check_columns(row, event)
         before = self.fold.account(key)
         if not before.version:
             self._check_owner(row)
@@ -279,18 +292,6 @@ class PartitionCheck(LogCheck):
     def _break(self, key: AccountKey, invariant: str, detail: str, row: LogEvent) -> None:
         self.found.add(invariant, detail, row.position)
         self.broken.add(key)
-
-    def _check_columns(self, row: LogEvent, event: ev.AccountEvent) -> None:
-        for column, stored, told in (
-            ("asset", row.asset, event.asset),
-            ("account_version", row.account_version, event.account_version),
-            ("object", row.object, object_of(event)),
-            ("reference", row.reference, event.reference),
-            ("member", row.member, event.member),
-        ):
-            if stored != told:
-                detail = f"events.{column} is {stored!r}, but the payload says {told!r}"
-                self.found.add("I5", detail, row.position)
 
     def _check_available(self, row: LogEvent, account: Account, event: ev.AccountEvent) -> None:
         """A charge or hold leaves something or nothing available, never less, and keeps within the overdraft."""
