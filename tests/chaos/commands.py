@@ -7,6 +7,7 @@ import json
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from services.ledger import metrics
 from services.ledger.rebuild import rebuild
 from services.ledger.requests import Answer
 from services.ledger.tests.support import Ledger
@@ -146,6 +148,28 @@ class Callers:
             place = (row["partition"], row["key"].split("-")[2])
             assert last.get(place, -1) <= turn[row["key"]], row
             last[place] = turn[row["key"]]
+
+
+class Failures:
+    """How many appends have failed in which way since this was made, as the metrics say."""
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    @staticmethod
+    def _read() -> Counter[str]:
+        return Counter(
+            {
+                sample.labels["kind"]: int(sample.value)
+                for metric in metrics.APPEND_FAILURES.collect()
+                for sample in metric.samples
+                if sample.name.endswith("_total")
+            }
+        )
+
+    def since(self) -> Counter[str]:
+        """By kind."""
+        return self._read() - self._before
 
 
 def spread(seconds: list[float]) -> dict[str, float | int]:

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from libs.service.problems import Problem
-from services.ledger import metrics
 from services.ledger.tests.support import Ledger, ledger_on, prepare
 from services.ledger.writer.leader import LeaseTimes
-from tests.chaos.commands import Callers, report, spread, until
+from tests.chaos.commands import Callers, Failures, report, spread, until
 from tests.chaos.wire import LOST_REPLIES, SILENT, Cut, WireProxy
 from tests.plugins.postgres import Database, DatabaseFrom
 
@@ -40,28 +39,6 @@ async def books(database_from: DatabaseFrom) -> Database:
 def wire_to(books: Database) -> WireProxy:
     """A proxy before the server of these books."""
     return WireProxy(books.admin.host, books.admin.port)
-
-
-class Failures:
-    """How many appends have failed in which way since this was made, as the metrics say."""
-
-    def __init__(self) -> None:
-        self._before = self._read()
-
-    @staticmethod
-    def _read() -> Counter[str]:
-        return Counter(
-            {
-                sample.labels["kind"]: int(sample.value)
-                for metric in metrics.APPEND_FAILURES.collect()
-                for sample in metric.samples
-                if sample.name.endswith("_total")
-            }
-        )
-
-    def since(self) -> Counter[str]:
-        """By kind."""
-        return self._read() - self._before
 
 
 async def cut_again_and_again(books: Database, seed: int, commands: int, kinds: list[Cut]) -> dict[str, Any]:

@@ -104,6 +104,8 @@ _READ_ONLY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.DiskFullError,
     asyncpg.InsufficientResourcesError,
+    # Errors of the machine below the database: what a full disk causes outside its tables.
+    asyncpg.PostgresSystemError,
 )
 LOST = (
     OSError,

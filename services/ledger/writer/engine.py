@@ -31,6 +31,11 @@ from services.ledger.writer.reading import read_for
 
 logger = logging.getLogger(__name__)
 
+READ_ONLY = "The database takes no writes at present."
+READ_ONLY_S = 1.0
+"""How long nothing new is tried after the database would not write. Even what fails takes room for its traces, and
+PostgreSQL stops altogether where a full disk has none left for them."""
+
 ATTEMPTS_MAX = 3
 """How often a request is decided again after a batch that the database refused, before its caller is told."""
 
@@ -99,6 +104,7 @@ class Writer:
         self._ulids = UlidSource()
         self._last_us = max((head.time_us for head in heads.values()), default=0)
         self._closed = False
+        self._read_only_until = float("-inf")
         self.halted: str | None = None
         """Why nothing is written at present, in words for callers."""
 
@@ -115,6 +121,8 @@ class Writer:
             raise Unavailable("This process no longer writes this shard.")
         if self.halted is not None:
             raise ReadOnly(self.halted)
+        if self._with.clock.monotonic() < self._read_only_until:
+            raise ReadOnly(READ_ONLY)
         queue = self._sweeps if request.type == "sweep" else self._queue
         if len(queue) >= self._with.limits.queue_max:
             raise Overloaded()
@@ -336,10 +344,12 @@ class Writer:
 
     def _refused(self, batch: Batch, *, read_only: bool) -> None:
         """The database would not take the batch. Its requests come again one by one, to find the one that spoils."""
+        if read_only:
+            self._read_only_until = self._with.clock.monotonic() + READ_ONLY_S
         for request, _ in batch.answers:
             request.attempts += 1
             if read_only:
-                self._fail(request, ReadOnly("The database takes no writes at present."))
+                self._fail(request, ReadOnly(READ_ONLY))
             elif request.attempts >= ATTEMPTS_MAX:
                 self._fail(request, NotStored("This request could not be stored."))
         self._again(batch)
