@@ -1,11 +1,13 @@
-"""Every kind of answer and refusal, whole, as callers get it: a change of one is a change of the interface.
+"""Every kind of answer and refusal, whole, as callers get it, the events behind it, and the accounts in the end.
 
+A change of one of them is a change of what callers see, or of what the log means.
 `answers.json` is what they are; `python -m services.ledger.domain.tests.test_answers` writes it anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import orjson
 import pytest
 
 from services.ledger.domain import commands as cmd
+from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import UNITS_MAX
 from services.ledger.domain.state import CostBasis, Threshold
 from services.ledger.domain.tests.spec import Story
@@ -38,8 +41,23 @@ class Hearing:
             body: dict[str, Any] = outcome.body
             if outcome.rejected is not None:
                 body = {"code": outcome.rejected.code, "detail": outcome.rejected.detail, **outcome.rejected.extra}
-            short = orjson.loads(self.story._short(orjson.dumps(body)))
-            self.told.append({"command": type(command).__name__, "status": outcome.status, "body": short})
+            events = [self.story.told(event) for event in [*outcome.due, *outcome.events]]
+            self.told.append(
+                {"command": type(command).__name__, "status": outcome.status, "body": self._short(body)}
+                | ({"events": events} if events else {})
+            )
+
+    def end(self) -> Told:
+        """All that was told, and how the accounts are left."""
+        for user in self.story.book.accounts:
+            account = asdict(self.story.book.seen(user))
+            account["crossings"] = {str(level): crossing for level, crossing in account["crossings"].items()}
+            self.told.append({"account": user, **self._short(account)})
+        return self.told
+
+    def _short(self, told: dict[str, Any]) -> dict[str, Any]:
+        short: dict[str, Any] = orjson.loads(self.story._short(orjson.dumps(told)))
+        return short
 
 
 def _grants() -> Told:
@@ -77,7 +95,7 @@ def _grants() -> Told:
         cmd.Revoke(grant="grant_none"),
         cmd.Revoke(grant="grant#2", hold="hold_none"),
     )
-    return heard.told
+    return heard.end()
 
 
 def _charges() -> Told:
@@ -101,7 +119,7 @@ def _charges() -> Told:
         cmd.Charge(amount=200, service="chat"),
         cmd.CreateHold(amount=200, role="service", service="chat"),
     )
-    return heard.told
+    return heard.end()
 
 
 def _holds() -> Told:
@@ -136,7 +154,7 @@ def _holds() -> Told:
     )
     heard.story.after(31)
     heard.ask(cmd.CaptureHold(hold="hold#3"), cmd.ExtendHold(hold="hold#3", ttl_s=5))
-    return heard.told
+    return heard.end()
 
 
 def _transfers() -> Told:
@@ -155,7 +173,7 @@ def _transfers() -> Told:
     back = heard.story.book.arrive("ann", outcome.body["id"])
     shown = {**back.body, "id": "same" if back.body["id"] == outcome.body["id"] else "other"}
     heard.told.append({"command": "ReturnTransfer", "status": back.status, "body": shown})
-    return heard.told
+    return heard.end()
 
 
 def _accounts() -> Told:
@@ -178,7 +196,125 @@ def _accounts() -> Told:
     heard.ask(cmd.Charge(amount=1))
     heard.ask(cmd.ChangeAccount(zone="UTC"), cmd.Unfreeze(name="x"), user="ben")
     heard.ask(cmd.Freeze(name="a"), cmd.Unfreeze(name="a"), user="ben")
-    return heard.told
+    return heard.end()
+
+
+def _edges() -> Told:
+    """Amounts of one unit, all that there is, and moments that fall together."""
+    heard = Hearing()
+    at = heard.story.at
+    heard.ask(
+        cmd.Grant(amount=10),
+        cmd.Charge(amount=10),
+        cmd.Refund(charge="charge#1", amount=1),
+        cmd.CreateHold(amount=5, role="service", grant="grant#1", partial=True),
+        cmd.CreateHold(amount=1, role="service", grant="grant#1"),
+        cmd.CaptureHold(hold="hold#1", amount=1),
+        cmd.Refund(charge="charge#2"),
+        cmd.Adjust(amount=-1),
+        cmd.Grant(amount=4, scope=("chat",)),
+        cmd.CreateHold(amount=4, role="service", grant="grant#2"),
+        cmd.ReleaseHold(hold="hold#2"),
+        cmd.Revoke(grant="grant#2", amount=3),
+        cmd.Revoke(grant="grant#2"),
+        cmd.Grant(amount=7),
+        cmd.Revoke(grant="grant#3", amount=7),
+        cmd.Grant(amount=8, expires_at=at(10)),
+        cmd.Charge(amount=8),
+        cmd.Grant(amount=9, effective_at=at(0)),
+        cmd.Grant(amount=6, expires_at=at(10)),
+        cmd.Grant(amount=5, effective_at=at(10), expires_at=at(20)),
+        cmd.CreateHold(amount=15, role="service", ttl_s=10),
+    )
+    heard.story.after(10)
+    heard.ask(cmd.Refund(charge="charge#3"), cmd.Charge(amount=1))
+    heard.story.after(10)
+    heard.ask(cmd.Sweep())
+    return heard.end()
+
+
+def _debts() -> Told:
+    """What is overdrawn and owed, added up over several commands and paid back over several more."""
+    heard = Hearing(policies={"capture_tolerance_percent": 100}, thresholds=[{"below": "50", "rearm_at": "80"}])
+    heard.ask(
+        cmd.ChangeAccount(overdraft_limit=100),
+        cmd.Charge(amount=30),
+        cmd.Charge(amount=40),
+        cmd.Adjust(amount=20),
+        cmd.Adjust(amount=15),
+        cmd.Refund(charge="charge#1", amount=10),
+        cmd.Refund(charge="charge#2", amount=40),
+        cmd.Grant(amount=60),
+        cmd.CreateHold(amount=60, role="service"),
+        cmd.CaptureHold(hold="hold#1", amount=110, final=False),
+        cmd.CaptureHold(hold="hold#1", amount=10),
+        cmd.Grant(amount=100),
+        cmd.Refund(charge="charge#3"),
+        cmd.Refund(charge="charge#4"),
+        cmd.Charge(amount=120),
+        cmd.Grant(amount=100, effective_at=heard.story.at(5)),
+    )
+    heard.story.after(5)
+    heard.ask(cmd.Sweep(), cmd.Charge(amount=20), cmd.ChangeAccount(overdraft_limit=0))
+    return heard.end()
+
+
+def _revokes() -> Told:
+    """Holds over several lots, some of which are revoked or expire before the hold ends."""
+    heard = Hearing(policies={"capture_tolerance_percent": 50})
+    labels = cmd.Labels(reference="call-1", member="team-1")
+    heard.ask(
+        cmd.Grant(amount=30, expires_at=heard.story.at(40)),
+        cmd.Grant(amount=30, source="code"),
+        cmd.Grant(amount=30, source="paid", scope=("chat",)),
+        cmd.CreateHold(amount=85, role="service", service="chat", ttl_s=100, labels=labels),
+        cmd.Revoke(grant="grant#2", amount=10, policy="debt"),
+        cmd.Revoke(grant="grant#2", policy="debt"),
+        cmd.CaptureHold(hold="hold#1", amount=35, final=False),
+        cmd.CaptureHold(hold="hold#1", amount=12, final=False),
+        cmd.Revoke(grant="grant#1", amount=5, policy="absorb"),
+        cmd.Revoke(grant="grant#3", amount=25, policy="absorb"),
+        cmd.ExtendHold(hold="hold#1", ttl_s=120),
+    )
+    heard.story.after(50)
+    heard.ask(cmd.CaptureHold(hold="hold#1", amount=3, final=False))
+    heard.story.after(70)
+    heard.ask(cmd.Grant(amount=50), cmd.Refund(charge="charge#1"), cmd.Refund(charge="charge#2", amount=2))
+    heard.ask(cmd.CreateHold(amount=20, role="service", labels=labels), cmd.Grant(amount=3, scope=("draw",)))
+    heard.ask(cmd.CreateHold(amount=20, role="service", service="draw", ttl_s=5), cmd.Charge(amount=10))
+    heard.ask(cmd.CaptureHold(hold="hold#3", amount=26), cmd.Revoke(grant="grant#4", policy="debt", hold="hold#2"))
+    return heard.end()
+
+
+def _arrivals() -> Told:
+    """Transfers of several lots to an account that owes and is overdrawn, and what comes back."""
+    heard = Hearing()
+    heard.ask(cmd.ChangeAccount(overdraft_limit=100), cmd.Charge(amount=90), user="ben")
+    at = heard.story.at
+    heard.ask(
+        cmd.Grant(amount=50, expires_at=at(5)),
+        cmd.Grant(amount=60, source="code", priority=101, cost_basis=CostBasis(100, "EUR")),
+        cmd.Grant(amount=70, source="paid", priority=102),
+        cmd.Transfer(to_user="cho", amount=10),
+        cmd.Transfer(to_user="ben", amount=170),
+    )
+    heard.story.after(5)
+    debit = heard.story.book.events["ann"][-1]
+    assert isinstance(debit, ev.TransferDebited)
+    lots = tuple(
+        cmd.IncomingLot(
+            amount=part.amount,
+            source=part.source,
+            priority=part.priority,
+            expires_at=part.expires_at,
+            scope=part.scope,
+            cost_basis=part.cost_basis,
+        )
+        for part in debit.slices
+    )
+    heard.ask(cmd.CreditTransfer(transfer="transfer_1", from_user="ann", lots=lots), user="ben")
+    heard.ask(cmd.ReturnTransfer(transfer=heard.story.id("transfer#1"), refusal="account_closed"))
+    return heard.end()
 
 
 SCENES: dict[str, Callable[[], Told]] = {
@@ -187,6 +323,10 @@ SCENES: dict[str, Callable[[], Told]] = {
     "holds": _holds,
     "transfers": _transfers,
     "accounts": _accounts,
+    "edges": _edges,
+    "debts": _debts,
+    "revokes": _revokes,
+    "arrivals": _arrivals,
 }
 
 
