@@ -82,7 +82,8 @@ async def quiet_partition(connection: Connection) -> int:
     """A partition whose last two events have left nothing in any table."""
     partition: int = await connection.fetchval(
         "SELECT h.partition FROM heads h JOIN events e ON e.partition = h.partition AND e.position > h.position - 2"
-        " WHERE h.position > 2 AND e.type = 'ledger.command_refused.v1' GROUP BY h.partition HAVING count(*) = 2 LIMIT 1"
+        " WHERE h.position > 2 AND e.type = 'ledger.command_refused.v1'"
+        " GROUP BY h.partition HAVING count(*) = 2 LIMIT 1"
     )
     return partition
 
