@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.ledger.cli import events, past, restore, truth
+from services.ledger.cli import events, halts, past, restore, truth
 
 cli = typer.Typer()
 ledger_cli = typer.Typer(
@@ -12,6 +12,8 @@ ledger_cli = typer.Typer(
 )
 ledger_cli.command("verify")(truth.verify)
 ledger_cli.command("rebuild")(truth.rebuild)
+ledger_cli.command("violations")(halts.violations)
+ledger_cli.command("resume")(halts.resume)
 ledger_cli.command("anchor")(truth.anchor)
 ledger_cli.command("new-stream")(restore.new_stream)
 ledger_cli.command("replay")(past.replay)

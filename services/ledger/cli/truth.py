@@ -15,6 +15,7 @@ from services.ledger.cli.access import WAIT_S, Access, run
 from services.ledger.rebuild import UnsoundLogError
 from services.ledger.rebuild import rebuild as make_anew
 from services.ledger.store.rebuild_tables import RebuildRunningError
+from services.ledger.verify.checks import Violation
 from services.ledger.verify.run import Verification
 from services.ledger.verify.run import verify as prove
 from services.ledger.verify.workers import jobs_default
@@ -65,9 +66,13 @@ def _show(outcome: Verification, seconds: float) -> None:
         print(violation)
     if outcome.violation_count > SHOWN_MAX:
         print(f"… and {outcome.violation_count - SHOWN_MAX} more")
-    first = next((v for v in outcome.violations if v.position is not None), None)
-    where = "" if first is None else f" The first bad position is {first.position} of partition {first.partition}."
-    print(f"The books are wrong: {outcome.violation_count} violations; {looked_at}.{where}")
+    first: dict[int | None, Violation] = {}
+    for violation in outcome.violations:
+        if violation.position is not None:
+            first.setdefault(violation.partition, violation)
+    for partition, violation in first.items():
+        print(f"The first bad position is {violation.position} of partition {partition} ({violation.invariant}).")
+    print(f"The books are wrong: {outcome.violation_count} violations; {looked_at}.")
 
 
 def rebuild(

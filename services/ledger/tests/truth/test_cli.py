@@ -70,7 +70,7 @@ async def test_verify_names_the_first_bad_position(ledger: Ledger, books: Databa
     result = await tallystick("ledger", "verify", "--partition", str(partition))
     assert result.exit_code == 1
     assert f"I4: partition {partition}, position {position}: the hash of event_" in result.stdout
-    assert f"The first bad position is {position} of partition {partition}." in result.stdout
+    assert f"The first bad position is {position} of partition {partition} (I4)." in result.stdout
     assert failed_with(await tallystick("ledger", "verify", "--partition", "99")) == 2
 
 
