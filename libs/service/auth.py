@@ -91,7 +91,7 @@ class Authenticator:
         self._clock = clock
         self._keys = read_jwks(jwks_file)
         self._stamp = _stamp(jwks_file)
-        self._check_at_us = clock.now_us() + JWKS_CHECK_S * SECOND_US
+        self._check_at = clock.monotonic() + JWKS_CHECK_S
         self._unknown_key_check_at = 0.0
         self._cache: OrderedDict[tuple[str, str | None], tuple[Principal, int]] = OrderedDict()
 
@@ -100,8 +100,9 @@ class Authenticator:
         if authorization is None:
             raise TokenMissing
         now_us = self._clock.now_us()
-        if now_us >= self._check_at_us:
-            self._check_at_us = now_us + JWKS_CHECK_S * SECOND_US
+        # Not by the wall clock: one that goes back would leave a withdrawn key in use.
+        if self._clock.monotonic() >= self._check_at:
+            self._check_at = self._clock.monotonic() + JWKS_CHECK_S
             self._reload()
         key = (authorization, app_header)
         found = self._cache.get(key)

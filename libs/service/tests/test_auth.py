@@ -253,6 +253,19 @@ def test_new_keys_are_found_and_withdrawn_ones_forgotten(
         authenticator.authenticate(old)
 
 
+def test_a_withdrawn_key_is_forgotten_though_the_wall_clock_went_back(
+    authenticator: Authenticator, issue: Issue, key: Path, tmp_path: Path, clock: ManualClock
+) -> None:
+    old = issue(ttl_s=600)
+    authenticator.authenticate(old)
+    key.unlink()
+    write_jwks(tmp_path / "keys", tmp_path / "jwks.json")
+    clock.advance(11)
+    clock.set(clock.now_us() - 30_000_000)
+    with pytest.raises(TokenInvalid):
+        authenticator.authenticate(old)
+
+
 def test_strangers_keys_do_not_make_us_read_the_file_each_time(
     authenticator: Authenticator, tmp_path: Path, clock: ManualClock
 ) -> None:
