@@ -141,6 +141,10 @@ class Cluster:
         }
         return self._process("consumer", ("-m", "tests.chaos.service"), 0, own | settings)
 
+    def rebuilder(self) -> Process:
+        """A rebuild with its swap, as the owner, not yet started; it ends by itself."""
+        return self._process("rebuilder", ("-m", "tests.chaos.rebuilder"), 0, {"TRIAL_OWNER_DSN": self.owner_dsn()})
+
     def _process(self, name: str, command: Sequence[str], port: int, settings: dict[str, str]) -> Process:
         assert name not in self.processes, f"there is a {name} already"
         environment = {**self.environment(), "TALLYSTICK_LEDGER_PORT": str(port), **settings}

@@ -25,6 +25,7 @@ from libs.events.bus.closing import Cleanups
 from libs.events.bus.reader import Reader, Start
 from libs.events.bus.session import FAILURES, BusUnavailable, Session, connect
 from libs.events.envelope import Headers
+from libs.events.failpoints import reach
 
 __all__ = ["Bus", "BusUnavailable", "ConsumerRecord", "Message", "Reader", "Start", "TopicPartition"]
 
@@ -114,6 +115,7 @@ class Bus:
             for count, delivery in await _send(session.producer, topic, partition, messages):
                 await delivery
                 acknowledged += count
+                reach("bus.delivered")
 
         try:
             await session.unless_ended(deliver())
