@@ -1,0 +1,1 @@
+"""Deterministic simulation: the real writer, relay and consumers on a simulated database, broker, clock and chance."""

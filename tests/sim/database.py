@@ -1,0 +1,371 @@
+"""A PostgreSQL in memory, as its clients and its faults see it: sessions, transactions, row locks, lost answers.
+
+A statement travels to the server, waits for the rows that others have locked, and takes effect at its commit, all at
+once. What chance does to it on the way is drawn in `chance.py`. A statement that was sent is carried out even when its
+client is gone by then, perhaps much later: that is what the fencing of writers is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from tests.sim.chance import Chance
+from tests.sim.loop import HOST, Host, Loop
+from tests.sim.statements import Effect, Key, Statement, statement_of
+from tests.sim.tables import Row, Tables
+
+COMMIT = "COMMIT"
+ROLLBACK = "ROLLBACK"
+
+
+class Op(NamedTuple):
+    """One thing that a client asked of its session."""
+
+    sql: str
+    args: Sequence[Any]
+    reply: asyncio.Future[Any] | None
+    fault: str
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """The server's side of a connection."""
+
+    host: Host | None
+    inbox: deque[Op] = field(default_factory=deque)
+    busy: bool = False
+    arrives_at: float = 0.0
+    closed: bool = False
+    in_transaction: bool = False
+    staged: list[Effect] = field(default_factory=list)
+    locked: list[Key] = field(default_factory=list)
+    cut: bool = False
+    """Terminated by the server: nothing more of it takes effect."""
+
+
+class Database:
+    """The server. `down` refuses and cuts all connections; `read_only` refuses writes."""
+
+    def __init__(self, loop: Loop, chance: Chance, tables: Tables) -> None:
+        self.loop = loop
+        self.tables = tables
+        self.down = False
+        self.read_only = False
+        self.sessions: dict[Session, None] = {}
+        self.on_commit: Callable[[str, Host | None, Sequence[Any]], None] = lambda _name, _host, _args: None
+        self._chance = chance
+        self._locks: dict[Key, Session] = {}
+        self._waiting: dict[Key, deque[Callable[[], None]]] = {}
+
+    # The network
+
+    def open(self, host: Host | None) -> Session:
+        """Accept a connection."""
+        session = Session(host)
+        self.sessions[session] = None
+        return session
+
+    def send(self, session: Session, op: Op, delay_s: float) -> None:
+        """What a client has sent arrives, after all that it sent before."""
+        session.arrives_at = max(session.arrives_at + 1e-6, self.loop.time() + delay_s)
+        self.loop.call_at(session.arrives_at, self._arrive, session, op, context=self.loop.nobody)
+
+    def hang_up(self, session: Session) -> None:
+        """The client is gone: what it sent is still carried out, then its open transaction is rolled back."""
+        if session.closed:
+            return
+        session.closed = True
+        if session.busy or session.in_transaction or session.arrives_at > self.loop.time():
+            self.send(session, Op(ROLLBACK, (), None, ""), 0.0)
+        else:
+            self.sessions.pop(session, None)
+
+    def cut(self, session: Session) -> None:
+        """The server ends the session: what has not been committed is not."""
+        session.cut = True
+        session.closed = True
+        for op in session.inbox:
+            self._answer(op, asyncpg.AdminShutdownError("terminating connection due to administrator command"), 0.001)
+        if not session.busy:
+            self._release(session)
+
+    def restart(self) -> None:
+        """Cut everybody."""
+        for session in list(self.sessions):
+            self.cut(session)
+        self.sessions.clear()
+
+    def _answer(self, op: Op, answer: Any, delay_s: float) -> None:
+        if op.reply is not None and op.fault != "lost":
+            self.loop.later(delay_s, _settle, op.reply, answer)
+
+    # The server
+
+    def _arrive(self, session: Session, op: Op) -> None:
+        if session.cut:
+            self._answer(op, asyncpg.ConnectionDoesNotExistError("connection was closed"), 0.001)
+            return
+        session.inbox.append(op)
+        if not session.busy:
+            self._next(session)
+
+    def _next(self, session: Session) -> None:
+        if session.cut:
+            session.busy = False
+            self._release(session)
+            return
+        session.busy = bool(session.inbox)
+        if not session.busy:
+            return
+        op = session.inbox.popleft()
+        if op.sql in (COMMIT, ROLLBACK):
+            self._end(session, op)
+            return
+        statement = statement_of(op.sql)
+        if statement.locks is None:
+            self._done(session, op, statement.run(self.tables, op.args)[0])
+            return
+        if self.read_only:
+            self._done(session, op, asyncpg.ReadOnlySQLTransactionError("cannot execute in a read-only transaction"))
+            return
+        self._lock(session, op, statement, list(statement.locks(self.tables, op.args)))
+
+    def _lock(self, session: Session, op: Op, statement: Statement, keys: list[Key]) -> None:
+        """Take the rows one after another, each as soon as it is free."""
+        if session.cut:
+            self._answer(op, asyncpg.ConnectionDoesNotExistError("connection was closed"), 0.001)
+            self._next(session)
+            return
+        while keys:
+            key = keys[0]
+            owner = self._locks.get(key)
+            if owner is not None and owner is not session:
+                self._waiting.setdefault(key, deque()).append(lambda: self._lock(session, op, statement, keys))
+                return
+            self._locks[key] = session
+            session.locked.append(key)
+            keys.pop(0)
+        self._execute(session, op, statement)
+
+    def _execute(self, session: Session, op: Op, statement: Statement) -> None:
+        refusal = self._chance.refusal(statement.name)
+        if refusal is not None:
+            self._fail(session, op, refusal)
+            return
+        try:
+            answer, effect = statement.run(self.tables, op.args)
+        except asyncpg.PostgresError as error:
+            self._fail(session, op, error)
+            return
+        if effect is not None:
+            session.staged.append(effect)
+        if session.in_transaction:
+            self._done(session, op, answer)
+            return
+        self.loop.later(self._chance.commit_s(statement.name), self._commit, session, op, statement.name, answer)
+
+    def _commit(self, session: Session, op: Op, name: str, answer: Any) -> None:
+        if session.cut:
+            self._answer(op, asyncpg.ConnectionDoesNotExistError("connection was closed"), 0.001)
+            self._next(session)
+            return
+        for effect in session.staged:
+            effect()
+        session.in_transaction = False
+        self.on_commit(name, session.host, op.args)
+        self._release(session)
+        self._done(session, op, answer)
+
+    def _end(self, session: Session, op: Op) -> None:
+        if op.sql == COMMIT:
+            self.loop.later(self._chance.commit_s(COMMIT), self._commit, session, op, COMMIT, None)
+            return
+        session.in_transaction = False
+        self._release(session)
+        if session.closed:
+            self.sessions.pop(session, None)
+        self._done(session, op, None)
+
+    def _fail(self, session: Session, op: Op, error: Exception) -> None:
+        if not session.in_transaction:
+            self._release(session)
+        self._done(session, op, error)
+
+    def _done(self, session: Session, op: Op, answer: Any) -> None:
+        self._answer(op, answer, self._chance.latency_s())
+        self._next(session)
+
+    def _release(self, session: Session) -> None:
+        """Give the rows free, and let those who wait for them go on."""
+        session.staged.clear()
+        freed, session.locked = session.locked, []
+        for key in freed:
+            self._locks.pop(key, None)
+        for key in freed:
+            waiting = self._waiting.pop(key, None)
+            for again in waiting or ():
+                again()
+
+
+def _settle(reply: asyncio.Future[Any], answer: Any) -> None:
+    if reply.done():
+        return
+    if isinstance(answer, Exception):
+        reply.set_exception(answer)
+        # Whoever asked may have been killed meanwhile.
+        reply.exception()
+    else:
+        reply.set_result(answer)
+
+
+class Connection:
+    """What a process holds: the part of asyncpg's connection that the product uses."""
+
+    def __init__(self, database: Database, chance: Chance) -> None:
+        if database.down:
+            raise ConnectionRefusedError("connection refused")
+        self._database = database
+        self._chance = chance
+        self._session = database.open(HOST.get())
+        self._lost = False
+
+    def is_closed(self) -> bool:
+        """Whether it can be used no more."""
+        return self._lost or self._session.closed
+
+    def terminate(self) -> None:
+        """Drop it, without a word to the server."""
+        self._lost = True
+        self._database.hang_up(self._session)
+
+    async def close(self) -> None:
+        """Drop it."""
+        self.terminate()
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Rows."""
+        rows: list[Row] = await self._call(sql, args)
+        return rows
+
+    async def fetchrow(self, sql: str, *args: Any) -> Row | None:
+        """The first row."""
+        rows = await self._call(sql, args)
+        return rows[0] if rows else None
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        """The first value of the first row."""
+        rows = await self._call(sql, args)
+        return next(iter(rows[0].values())) if rows else None
+
+    async def execute(self, sql: str, *args: Any) -> Any:
+        """The status."""
+        return await self._call(sql, args)
+
+    def transaction(self, **_options: Any) -> Transaction:
+        """A transaction, as a context."""
+        return Transaction(self)
+
+    def begin(self) -> None:
+        """From here on nothing is committed before it is asked for."""
+        self._session.in_transaction = True
+
+    async def end(self, how: str) -> None:
+        """Commit or roll back."""
+        await self._call(how, ())
+
+    async def _call(self, sql: str, args: Sequence[Any]) -> Any:
+        if self._lost:
+            raise asyncpg.InterfaceError("connection is closed")
+        database, loop = self._database, self._database.loop
+        fault = self._chance.fault("database", sql)
+        if database.down or self._session.cut or fault == "unsent":
+            self.terminate()
+            raise ConnectionResetError("connection reset by peer")
+        reply: asyncio.Future[Any] = loop.create_future()
+        if fault != "dropped":
+            database.send(self._session, Op(sql, args, reply, fault), self._chance.travel_s(fault))
+        if fault:
+            # The client hears of it now, or long after the server has done its work.
+            loop.later(self._chance.loss_s(), _settle, reply, asyncpg.ConnectionDoesNotExistError("connection lost"))
+        try:
+            return await reply
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
+            self.terminate()
+            raise
+
+
+class Transaction:
+    """Committed when its block ends well, else rolled back."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def __aenter__(self) -> None:
+        self._connection.begin()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self._connection.end(COMMIT)
+        elif not self._connection.is_closed():
+            await self._connection.end(ROLLBACK)
+
+
+class Pool:
+    """A pool that makes its connections as they are asked for."""
+
+    def __init__(self, database: Database, chance: Chance) -> None:
+        self._database = database
+        self._chance = chance
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
+        connection = Connection(self._database, self._chance)
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Rows."""
+        with self._borrowed() as connection:
+            return await connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: Any) -> Row | None:
+        """The first row."""
+        with self._borrowed() as connection:
+            return await connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        """The first value of the first row."""
+        with self._borrowed() as connection:
+            return await connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> Any:
+        """The status."""
+        with self._borrowed() as connection:
+            return await connection.execute(sql, *args)
+
+    def acquire(self) -> Borrowed:
+        """A connection, as a context."""
+        return Borrowed(self._database, self._chance)
+
+
+class Borrowed:
+    """A connection of the pool while its block lasts."""
+
+    def __init__(self, database: Database, chance: Chance) -> None:
+        self._with = (database, chance)
+
+    async def __aenter__(self) -> Connection:
+        self._connection = Connection(*self._with)
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        self._connection.terminate()

@@ -1,0 +1,150 @@
+"""Known ways to get it wrong, to prove that the simulation finds them: patches of the product or of its database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from libs.events.db import Connection
+from libs.events.partition_consumer import PartitionConsumer
+from libs.events.relay import Relay, _messages
+from services.ledger.writer.batch import Batch
+from services.ledger.writer.engine import Writer
+from tests.sim.statements import MOVE_CHECKPOINT
+
+Mistake = Callable[[], AbstractContextManager[Any]]
+
+_append = Writer._append
+
+
+def no_epoch_check() -> AbstractContextManager[Any]:
+    """An append does not look whether another writer has taken over."""
+    return patch("tests.sim.append.check_epoch", lambda _tables, _heads: None)
+
+
+def no_check_at_all() -> AbstractContextManager[Any]:
+    """An append looks neither for another writer nor where the log ends."""
+    return patch.multiple(
+        "tests.sim.append",
+        check_epoch=lambda _tables, _heads: None,
+        check_positions=lambda _tables, _heads: None,
+    )
+
+
+def answer_before_commit() -> AbstractContextManager[Any]:
+    """A batch is answered when it is sent."""
+
+    async def append(self: Writer, batch: Batch) -> bool:
+        self._answer(batch)
+        return await _append(self, batch)
+
+    return patch.object(Writer, "_append", append)
+
+
+def merge_before_commit() -> AbstractContextManager[Any]:
+    """Memory takes a batch over before it is known to be stored."""
+
+    async def append(self: Writer, batch: Batch) -> bool:
+        self._base.pour(batch.layer)
+        return await _append(self, batch)
+
+    return patch.object(Writer, "_append", append)
+
+
+def trust_a_lost_append() -> AbstractContextManager[Any]:
+    """A batch whose answer was lost counts as committed, without a look at the heads."""
+
+    async def recover(self: Writer, batch: Batch) -> None:
+        self._connection.terminate()
+        self._connection, self._heads = await self._with.recover()
+        self._base.pour(batch.layer)
+        self._answer(batch)
+
+    return patch.object(Writer, "_recover", recover)
+
+
+def repeat_a_lost_append() -> AbstractContextManager[Any]:
+    """Outcomes under keys are not looked up: what was committed is decided once more."""
+    return patch.object(Batch, "_repeated", lambda _self, _request: None)
+
+
+def checkpoint_before_effect() -> AbstractContextManager[Any]:
+    """The consumer moves its checkpoint in a transaction of its own, and then makes the effects."""
+
+    async def commit(self: PartitionConsumer, run: Sequence[Any], _verdict: Any) -> None:
+        seq = run[-1].seq or 0
+        pool = self._handling.pool
+        async with pool.acquire() as connection, connection.transaction():
+            await self._advance(connection, self._stream, seq)
+        self._seq = seq
+        async with pool.acquire() as connection, connection.transaction():
+            await self._handling.handle(connection, run)
+
+    return patch.object(PartitionConsumer, "_commit", commit)
+
+
+def effect_before_checkpoint() -> AbstractContextManager[Any]:
+    """The consumer makes the effects in a transaction of their own, and then moves its checkpoint."""
+
+    async def commit(self: PartitionConsumer, run: Sequence[Any], _verdict: Any) -> None:
+        seq = run[-1].seq or 0
+        pool = self._handling.pool
+        async with pool.acquire() as connection, connection.transaction():
+            await self._handling.handle(connection, run)
+        async with pool.acquire() as connection, connection.transaction():
+            await self._advance(connection, self._stream, seq)
+        self._seq = seq
+
+    return patch.object(PartitionConsumer, "_commit", commit)
+
+
+def checkpoint_without_compare() -> AbstractContextManager[Any]:
+    """Two consumers may both move one checkpoint."""
+
+    async def advance(self: PartitionConsumer, connection: Connection, stream: str, seq: int) -> None:
+        await connection.execute(MOVE_CHECKPOINT, self._handling.consumer, self._topic, self._partition, stream, seq)
+
+    return patch.object(PartitionConsumer, "_advance", advance)
+
+
+def checkpoint_before_acknowledgement() -> AbstractContextManager[Any]:
+    """The relay moves its checkpoint over what it is about to publish."""
+
+    async def publish(self: Relay, place: tuple[str, int]) -> int:
+        topic, partition = place
+        envelopes = await self._log.read(topic, partition, self._published[place], self._batch)
+        if envelopes:
+            await self._advance(place, len(envelopes))
+            await self._bus.publish(topic, partition, _messages(topic, envelopes))
+        return len(envelopes)
+
+    return patch.object(Relay, "_publish", publish)
+
+
+def feed_never_asked() -> AbstractContextManager[Any]:
+    """A consumer lives by Kafka alone."""
+
+    async def catch_up(_self: PartitionConsumer, _until: int | None) -> None:
+        return None
+
+    return patch.object(PartitionConsumer, "_catch_up", catch_up)
+
+
+MISTAKES: dict[str, Mistake] = {
+    make.__name__: make
+    for make in (
+        no_epoch_check,
+        no_check_at_all,
+        answer_before_commit,
+        merge_before_commit,
+        trust_a_lost_append,
+        repeat_a_lost_append,
+        checkpoint_before_effect,
+        effect_before_checkpoint,
+        checkpoint_without_compare,
+        checkpoint_before_acknowledgement,
+        feed_never_asked,
+    )
+}

@@ -1,0 +1,357 @@
+"""Every statement that the processes of a simulation send, and what it does to the simulated tables.
+
+A statement is known by how its text begins, so that the SQL stays the product's. One that is not known fails the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.ledger.store.append import APPEND
+from services.ledger.store.log_source import SOURCE
+from tests.sim.append import Effect, Key, append, append_locks, take_over, take_over_locks
+from tests.sim.tables import STREAM, Row, Tables, rows_of
+
+__all__ = ["Effect", "Key", "Statement", "statement_of"]
+
+Args = Sequence[Any]
+Answer = tuple[Any, Effect | None]
+LAST = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`locks` is None for one that only reads; `run` answers, and gives what is to happen at the commit."""
+
+    name: str
+    locks: Callable[[Tables, Args], Iterable[Key]] | None
+    run: Callable[[Tables, Args], Answer]
+
+
+def _unlocked(_tables: Tables, _args: Args) -> list[Key]:
+    return []
+
+
+# The writer
+
+
+def _by_keys(table: str) -> Callable[[Tables, Args], Answer]:
+    def read(tables: Tables, args: Args) -> Answer:
+        found = getattr(tables, table)
+        keys = [tuple(text or "" for text in row) for row in rows_of(list(args))]
+        return [found[key] for key in keys if key in found], None
+
+    return read
+
+
+def _of_accounts(table: str, which: Callable[[Row], bool]) -> Callable[[Tables, Args], Answer]:
+    def read(tables: Tables, args: Args) -> Answer:
+        keys = set(rows_of(list(args)))
+        rows = getattr(tables, table).values()
+        found = [row for row in rows if (row["app"], row["user_id"], row["asset"]) in keys and which(row)]
+        return sorted(found, key=lambda row: str(row["id"])), None
+
+    return read
+
+
+def _by_ids(table: str) -> Callable[[Tables, Args], Answer]:
+    def read(tables: Tables, args: Args) -> Answer:
+        found = getattr(tables, table)
+        return [found[one] for one in dict.fromkeys(args[0]) if one in found], None
+
+    return read
+
+
+def _objects(tables: Tables, args: Args) -> Answer:
+    rows = [row for one in dict.fromkeys(args[0]) for row in tables.by_object.get(one, ())]
+    return sorted(rows, key=lambda row: (row["partition"], row["position"])), None
+
+
+def _picked(read: Callable[[Tables, Args], Answer], *names: str) -> Callable[[Tables, Args], Answer]:
+    """Only these columns, in this order."""
+
+    def run(tables: Tables, args: Args) -> Answer:
+        rows, _ = read(tables, args)
+        return [Row({name: row[name] for name in names}) for row in rows], None
+
+    return run
+
+
+# The lease
+
+
+def _lease(tables: Tables, args: Args) -> Answer:
+    row = tables.shards.get(args[0])
+    return ([] if row is None else [Row(holder=row["holder"], url=row["url"], beat=row["beat"])]), None
+
+
+def _lease_lock(_tables: Tables, args: Args) -> list[Key]:
+    return [("lease", args[0])]
+
+
+def _renew(tables: Tables, args: Args) -> Answer:
+    shard, holder = args
+    row = tables.shards.get(shard)
+    if row is None or row["holder"] != holder:
+        return [], None
+    raised = Row({**dict(row.items()), "beat": row["beat"] + 1})
+    unharmed = Row(invariant=None, partition=None, position=None)
+    return [unharmed], lambda: tables.shards.__setitem__(shard, raised)
+
+
+def _give_up(tables: Tables, args: Args) -> Answer:
+    shard, holder = args
+    row = tables.shards.get(shard)
+    if row is None or row["holder"] != holder:
+        return "UPDATE 0", None
+    free = Row({**dict(row.items()), "holder": ""})
+    return "UPDATE 1", lambda: tables.shards.__setitem__(shard, free)
+
+
+# Jobs and doors
+
+
+def _latest_configs(tables: Tables, args: Args) -> Answer:
+    known = dict(zip(args[0], args[1], strict=True))
+    latest: dict[str, Row] = {}
+    for (app, version), row in tables.configs.items():
+        if version > known.get(app, 0) and (app not in latest or latest[app]["version"] < version):
+            latest[app] = row
+    return [Row(app=app, version=row["version"], document=row["document"]) for app, row in sorted(latest.items())], None
+
+
+def _accounts_due(tables: Tables, args: Args) -> Answer:
+    now, partitions, apps, _, limit = args
+    rows = [
+        row
+        for row in tables.accounts.values()
+        if row["due_at"] is not None
+        and row["due_at"] <= now
+        and row["partition"] in partitions
+        and row["app"] not in apps
+    ]
+    rows.sort(key=lambda row: (row["due_at"], row["user_id"]))
+    return [Row({name: row[name] for name in ("app", "user_id", "asset", "due_at")}) for row in rows[:limit]], None
+
+
+_TRANSFER = (
+    "id",
+    "app",
+    "asset",
+    "from_user",
+    "to_user",
+    "from_partition",
+    "to_partition",
+    "amount",
+    "status",
+    "refusal",
+    "created_at",
+)
+
+
+def _transfers_waiting(tables: Tables, args: Args) -> Answer:
+    partitions, limit = args
+    rows = [
+        row
+        for row in tables.transfers.values()
+        if (row["status"] == "pending" and row["to_partition"] in partitions)
+        or (row["status"] == "refused" and row["from_partition"] in partitions)
+    ]
+    rows.sort(key=lambda row: (row["created_at"], row["id"]))
+    return [Row({name: row[name] for name in _TRANSFER}) for row in rows[:limit]], None
+
+
+def _debit(tables: Tables, args: Args) -> Answer:
+    rows = [row for row in tables.by_object.get(args[0], ()) if row["type"] == "ledger.transfer_debited.v1"]
+    return rows[:1], None
+
+
+def _none(_tables: Tables, _args: Args) -> Answer:
+    return [], None
+
+
+def _no(_tables: Tables, _args: Args) -> Answer:
+    return [Row(exists=False)], None
+
+
+# Messaging
+
+
+def _head_positions(tables: Tables, _args: Args) -> Answer:
+    return [Row(partition=head.partition, position=head.position) for head in tables.heads.values()], None
+
+
+def _log_page(tables: Tables, args: Args) -> Answer:
+    partition, after, limit = args
+    rows = tables.events[partition][after : after + limit]
+    return [Row({**dict(row.items()), "stream": STREAM}) for row in rows], None
+
+
+def _streams(_tables: Tables, _args: Args) -> Answer:
+    return [Row(stream=STREAM, forked_at=0)], None
+
+
+def _relay_locks(_tables: Tables, args: Args) -> list[Key]:
+    return [("relay", place) for place in zip(*args, strict=True)]
+
+
+def _relay_take_over(tables: Tables, args: Args) -> Answer:
+    rows = {}
+    for place in zip(*args, strict=True):
+        known = tables.relay.get(place, Row(seq=0, epoch=0))
+        rows[place] = Row(topic=place[0], partition=place[1], seq=known["seq"], epoch=known["epoch"] + 1)
+    return list(rows.values()), lambda: tables.relay.update(rows)
+
+
+def _relay_lock(_tables: Tables, args: Args) -> list[Key]:
+    return [("relay", (args[0], args[1]))]
+
+
+def _relay_advance(tables: Tables, args: Args) -> Answer:
+    topic, partition, before, after, epoch = args
+    row = tables.relay[topic, partition]
+    if (row["seq"], row["epoch"]) != (before, epoch):
+        return "UPDATE 0", None
+    changed = Row({**dict(row.items()), "seq": after})
+    return "UPDATE 1", lambda: tables.relay.__setitem__((topic, partition), changed)
+
+
+def _checkpoint(tables: Tables, args: Args) -> Answer:
+    row = tables.checkpoints.get(tuple(args))
+    return ([] if row is None else [row]), None
+
+
+def _checkpoint_lock(_tables: Tables, args: Args) -> list[Key]:
+    return [("checkpoint", tuple(args[:4]))]
+
+
+def _first_checkpoint(tables: Tables, args: Args) -> Answer:
+    place, beginning = tuple(args[:4]), Row(stream=args[4], seq=0)
+
+    def effect() -> None:
+        tables.checkpoints.setdefault(place, beginning)
+
+    return "INSERT", effect
+
+
+def _advance_checkpoint(tables: Tables, args: Args) -> Answer:
+    place, (stream, seq, old_stream, old_seq) = tuple(args[:4]), args[4:]
+    row = tables.checkpoints.get(place)
+    if row is None or (row["stream"], row["seq"]) != (old_stream, old_seq):
+        return "UPDATE 0", None
+    moved = Row(stream=stream, seq=seq)
+    return "UPDATE 1", lambda: tables.checkpoints.__setitem__(place, moved)
+
+
+def _cursors(tables: Tables, args: Args) -> Answer:
+    return [
+        Row(partition=partition, next_offset=offset)
+        for (cluster_id, topic, partition), offset in tables.cursors.items()
+        if (cluster_id, topic) == tuple(args)
+    ], None
+
+
+RECORD_EFFECTS = "RECORD EFFECTS"
+"""The simulated consumer's own table: what it made of each event, and the outcomes of commands that it sent."""
+
+
+def _record_effects(tables: Tables, args: Args) -> Answer:
+    partition, effects, outcomes = args
+
+    def effect() -> None:
+        tables.effects.setdefault(partition, []).extend(effects)
+        for command, event in outcomes:
+            tables.outcomes.setdefault(command, event)
+
+    return "INSERT", effect
+
+
+MOVE_CHECKPOINT = "MOVE CHECKPOINT"
+"""What a careless consumer would do: no comparison with where the checkpoint is."""
+
+
+def _move_checkpoint(tables: Tables, args: Args) -> Answer:
+    consumer, topic, partition, stream, seq = args
+    place, moved = (consumer, SOURCE, topic, partition), Row(stream=stream, seq=seq)
+    return "UPDATE 1", lambda: tables.checkpoints.__setitem__(place, moved)
+
+
+_OBJECT = ("object", "app", "user_id", "asset", "position", "type", "time", "payload")
+_STATEMENTS: tuple[tuple[str, Statement], ...] = (
+    (APPEND, Statement("append", append_locks, append)),
+    ("SELECT * FROM ledger_take_over", Statement("take_over", take_over_locks, take_over)),
+    ("SELECT holder, url, beat FROM shards", Statement("lease", None, _lease)),
+    ("UPDATE shards s SET beat", Statement("renew", _lease_lock, _renew)),
+    ("SELECT v.invariant, v.partition, v.position FROM violations", Statement("halt", None, _none)),
+    ("UPDATE shards SET holder", Statement("give_up", _lease_lock, _give_up)),
+    (
+        "SELECT r.app, r.user_id, r.key, r.caller,",
+        Statement(
+            "results",
+            None,
+            _picked(_by_keys("results"), "app", "user_id", "key", "caller", "fingerprint", "status", "body"),
+        ),
+    ),
+    (
+        "SELECT r.app, r.user_id, r.command_type,",
+        Statement(
+            "refs",
+            None,
+            _picked(
+                _by_keys("refs"), "app", "user_id", "command_type", "ref", "fingerprint", "object", "status", "body"
+            ),
+        ),
+    ),
+    ("SELECT app, user_id, asset, partition, version,", Statement("accounts", None, _by_keys("accounts"))),
+    ("SELECT id, app, user_id, asset, status, captured", Statement("hold_ids", None, _by_ids("holds"))),
+    (
+        "SELECT id, app, asset, from_user, to_user, amount,",
+        Statement(
+            "transfer_ids",
+            None,
+            _picked(_by_ids("transfers"), "id", "app", "asset", "from_user", "to_user", "amount", "status", "refusal"),
+        ),
+    ),
+    ("SELECT object, app, user_id, asset, position,", Statement("objects", None, _picked(_objects, *_OBJECT))),
+    ("SELECT DISTINCT ON (app) app, version, document", Statement("configs", None, _latest_configs)),
+    ("(SELECT app, user_id, asset, due_at FROM accounts", Statement("due", None, _accounts_due)),
+    ("SELECT type, time, payload, correlation_id FROM events", Statement("debit", None, _debit)),
+    ("SELECT EXISTS (SELECT FROM results", Statement("retention", None, _no)),
+    ("SELECT app, now FROM test_clocks", Statement("test_clocks", None, _none)),
+    ("SELECT partition, position FROM heads", Statement("heads", None, _head_positions)),
+    ("SELECT position, app, user_id, type,", Statement("log", None, _log_page)),
+    ("SELECT s.stream, coalesce(f.forked_at", Statement("streams", None, _streams)),
+    ("\nINSERT INTO relay_checkpoints", Statement("relay_take_over", _relay_locks, _relay_take_over)),
+    ("UPDATE relay_checkpoints", Statement("relay_advance", _relay_lock, _relay_advance)),
+    ("SELECT stream, seq FROM consumer_checkpoints", Statement("checkpoint", None, _checkpoint)),
+    ("INSERT INTO consumer_checkpoints", Statement("first_checkpoint", _checkpoint_lock, _first_checkpoint)),
+    ("UPDATE consumer_checkpoints", Statement("advance_checkpoint", _checkpoint_lock, _advance_checkpoint)),
+    ("SELECT partition, next_offset FROM command_cursors", Statement("cursors", None, _cursors)),
+    ("SELECT id, message FROM dead_letters", Statement("asked_again", None, _none)),
+    ("SELECT id FROM dead_letters", Statement("replays", None, _none)),
+    ("SELECT source, count(*) AS open FROM dead_letters", Statement("open_dead_letters", None, _none)),
+    (MOVE_CHECKPOINT, Statement("move_checkpoint", _unlocked, _move_checkpoint)),
+    (RECORD_EFFECTS, Statement("effects", _unlocked, _record_effects)),
+)
+_BY_PART = (
+    (" FROM transfers WHERE (status", Statement("transfers_waiting", None, _transfers_waiting)),
+    ("JOIN lots USING", Statement("lots", None, _of_accounts("lots", lambda row: bool(row["live"])))),
+    ("JOIN holds USING", Statement("holds", None, _of_accounts("holds", lambda row: bool(row["status"] == "open")))),
+    (" FROM lots WHERE id = ANY", Statement("lot_ids", None, _by_ids("lots"))),
+)
+_known: dict[str, Statement] = {}
+
+
+def statement_of(sql: str) -> Statement:
+    """What a statement is; LookupError for one that the simulation does not know."""
+    found = _known.get(sql)
+    if found is None:
+        found = next((statement for part, statement in _BY_PART if part in sql), None) or next(
+            (statement for start, statement in _STATEMENTS if sql.startswith(start)), None
+        )
+        if found is None:
+            raise LookupError(f"the simulated database does not know this statement: {sql}")
+        _known[sql] = found
+    return found

@@ -1,0 +1,243 @@
+"""What must hold: at every commit and every answer, and of the books in the end.
+
+The books are proven by the product's own pure checks (`services/ledger/verify`), on the simulated log; the rest is
+what only somebody outside can see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from libs.events.bus import TopicPartition
+from services.ledger.requests import Answer, Request
+from services.ledger.store.heads import Head
+from services.ledger.store.log_reads import LogEvent
+from services.ledger.store.log_source import EVENTS_TOPIC
+from services.ledger.verify.checks import PartitionCheck
+from services.ledger.verify.fold import Fold
+from services.ledger.verify.tables import account_rows, config_rows, hold_rows, lot_rows, transfer_rows
+from services.ledger.writer.batch import REPEATABLE
+from tests.sim.bus import Broker
+from tests.sim.loop import Host, Loop
+from tests.sim.tables import Row, Tables, rows_of
+
+_JSON = frozenset({"cost_basis", "origin", "slices"})
+_SILENT = frozenset({"config", "account.freeze", "account.unfreeze"})
+"""Commands that may find things as they are to be."""
+_OUTCOMES_ONLY = frozenset({"ledger.command_refused.v1", "ledger.command_repeated.v1"})
+
+
+@dataclass(slots=True)
+class Asked:
+    """One command of a caller: when it was first sent, and what it was told. Times count what callers saw happen."""
+
+    caller: str
+    key: str
+    kind: str
+    sent: int
+    answered: int | None = None
+    status: int = 0
+    body: bytes = b""
+
+
+@dataclass
+class Watch:
+    """Collects what happens in a run, and what of it must not."""
+
+    loop: Loop
+    tables: Tables
+    broker: Broker
+    trace: list[tuple[Any, ...]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    moment: int = 0
+
+    def note(self, what: str, *facts: Any) -> None:
+        """One line of the trace."""
+        self.trace.append((round(self.loop.time(), 6), what, *facts))
+
+    def wrong(self, invariant: str, detail: str) -> None:
+        """A violation."""
+        self.violations.append(f"{invariant}: {detail}")
+        self.note("VIOLATION", invariant, detail)
+
+    def digest(self) -> str:
+        """What tells this run from every other: all that was traced, and where the log ended."""
+        heads = [(head.partition, head.position, head.hash.hex()) for head in self.tables.heads.values()]
+        return hashlib.sha256(repr((self.trace, heads)).encode()).hexdigest()
+
+    # As it happens
+
+    def committed(self, name: str, host: Host | None, args: Sequence[Any]) -> None:
+        """A transaction has taken effect."""
+        who = "" if host is None else host.name
+        if name == "append":
+            heads = rows_of(args[0])
+            self.note("append", who, *[(int(head[0]), int(head[3])) for head in heads])
+            for head in heads:
+                now = self.tables.heads[int(head[0])].epoch
+                if int(head[1]) != now:
+                    self.wrong("I8", f"partition {head[0]}: a batch of epoch {head[1]} was committed in epoch {now}")
+        elif name == "relay_advance":
+            topic, partition, before, after, _ = args
+            self._check_published(topic, partition, before, after)
+        elif name == "COMMIT":
+            self.note("consumed", who)
+        elif name == "take_over":
+            self.counts["takeovers"] += 1
+            self.note("take over", who, args[0])
+
+    def _check_published(self, topic: str, partition: int, before: int, after: int) -> None:
+        seen = self.broker.seen[TopicPartition(topic, partition)]
+        rows = self.tables.events[partition][before:after]
+        missing = [row["position"] for row in rows if row["event_id"].encode() not in seen]
+        if missing:
+            self.wrong("C7", f"the relay's checkpoint of {partition} passed {missing[0]}, which was never published")
+
+    def answered(self, request: Request, answer: Answer, host: Host) -> None:
+        """A process answers: what it says must be durable by now."""
+        self.note("answer", host.name, request.key, answer.status, answer.replayed)
+        if answer.status >= 300 and answer.status not in REPEATABLE:
+            return
+        stored = self.tables.results.get((request.app, request.user, request.key, request.caller))
+        if stored is None:
+            self.wrong("answer before commit", f"{request.type} {request.key} is answered {answer.status}, not stored")
+        elif (stored["status"], stored["body"]) != (answer.status, answer.body):
+            self.wrong("I6", f"{request.type} {request.key} is answered other than what is stored")
+
+    def sends(self, caller: str, key: str, kind: str) -> Asked:
+        """A caller sends a command for the first time."""
+        self.moment += 1
+        asked = Asked(caller, key, kind, self.moment)
+        self.asked.append(asked)
+        return asked
+
+    def knows(self, asked: Asked, status: int, body: bytes) -> None:
+        """A caller knows its outcome, perhaps not for the first time."""
+        self.moment += 1
+        if asked.answered is None:
+            asked.answered, asked.status, asked.body = self.moment, status, body
+        elif (asked.status, asked.body) != (status, body):
+            self.wrong("I6", f"{asked.key} was answered {asked.status}, and then {status} or another body")
+
+    # In the end
+
+    def check_books(self, partitions: int) -> None:
+        """I1 to I6, I8, I9, I11: the log by itself, the tables beside it, and what callers were told."""
+        checks = []
+        for number in range(partitions):
+            check = PartitionCheck(number, partitions)
+            for row in self.tables.events[number]:
+                check.feed(_log_event(row))
+            head = self.tables.heads[number]
+            check.finish(Head(number, head.position, head.hash, head.epoch, head.time_us))
+            for violation in check.found.kept:
+                self.wrong(violation.invariant, str(violation))
+            checks.append(check)
+        self._check_tables([check.fold for check in checks], partitions)
+        self._check_clearing(checks)
+        self._check_answers()
+        self._check_once()
+
+    def _check_tables(self, folds: list[Fold], partitions: int) -> None:
+        tables = self.tables
+        told = {
+            "accounts": {
+                (row["app"], row["user_id"], row["asset"]): row for fold in folds for row in account_rows(fold)
+            },
+            "lots": {row["id"]: row for fold in folds for row in lot_rows(fold)},
+            "holds": {row["id"]: row for fold in folds for row in hold_rows(fold)},
+            "configs": {(row["app"], row["version"]): row for fold in folds for row in config_rows(fold)},
+        }
+        for table, expected in told.items():
+            stored = {key: _plain(row) for key, row in getattr(tables, table).items()}
+            for key in expected.keys() | stored.keys():
+                if stored.get(key) != expected.get(key):
+                    self.wrong("I5", f"{table} {key}: {stored.get(key)}, the log says {expected.get(key)}")
+        received = {transfer: credit for fold in folds for transfer, credit in fold.received.items()}
+        sent = {row["id"]: row for fold in folds for row in transfer_rows(fold, partitions)}
+        for transfer in sorted(sent.keys() | tables.transfers.keys() | received.keys()):
+            row, log = tables.transfers.get(transfer), sent.get(transfer)
+            if row is None or log is None:
+                self.wrong("I5", f"transfer {transfer}: in the table {row is not None}, in the log {log is not None}")
+                continue
+            status = "completed" if transfer in received else log["status"]
+            if row["status"] != status and not (status == "pending" and row["status"] == "refused"):
+                self.wrong("I5", f"transfer {transfer} is {row['status']}, the log says {status}")
+
+    def _check_clearing(self, checks: list[PartitionCheck]) -> None:
+        booked = sum(sum(check.clearing.values()) for check in checks)
+        open_ = [row for row in self.tables.transfers.values() if row["status"] in ("pending", "refused")]
+        moving = sum(row["amount"] for row in open_)
+        if booked != moving:
+            self.wrong("I11", f"clearing holds {booked}, but {moving} are in flight")
+
+    def _check_answers(self) -> None:
+        """I7: all are answered, as stored. I9: what was answered first lies before what was sent afterwards."""
+        stored = {(row["caller"], row["key"]): row for row in self.tables.results.values()}
+        spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        for rows in self.tables.events.values():
+            for row in rows:
+                if row["idempotency_key"]:
+                    spans[row["actor"], row["idempotency_key"]].append((row["partition"], row["position"]))
+        happened: list[tuple[int, str, Asked]] = []
+        for asked in self.asked:
+            if asked.answered is None:
+                self.wrong("I7", f"{asked.kind} {asked.key} has no outcome")
+                continue
+            happened += [(asked.sent, "sent", asked), (asked.answered, "answered", asked)]
+            result = stored.get((asked.caller, asked.key))
+            if asked.body and (asked.status < 300 or asked.status in REPEATABLE):
+                if result is None or (result["status"], result["body"]) != (asked.status, asked.body):
+                    self.wrong(
+                        "I6", f"{asked.kind} {asked.key} was answered {asked.status}, which is not what is stored"
+                    )
+                if asked.status < 300 and asked.kind not in _SILENT and not spans[asked.caller, asked.key]:
+                    self.wrong("I6", f"{asked.kind} {asked.key} was answered {asked.status}, but is not in the log")
+        floor: dict[int, int] = {}
+        for _, what, asked in sorted(happened, key=lambda one: one[0]):
+            for partition, position in spans[asked.caller, asked.key]:
+                if what == "answered":
+                    floor[partition] = max(floor.get(partition, 0), position)
+                elif position <= floor.get(partition, 0):
+                    self.wrong("I9", f"{asked.kind} {asked.key} lies before what was answered before it was sent")
+
+    def _check_once(self) -> None:
+        """I6: one effect for each key."""
+        effects: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for rows in self.tables.events.values():
+            for row in rows:
+                if row["idempotency_key"] and row["type"] not in _OUTCOMES_ONLY:
+                    effects[row["actor"], row["idempotency_key"]].add(row["transaction_id"])
+        for key, transactions in effects.items():
+            if len(transactions) > 1:
+                self.wrong("I6", f"{key} has taken effect {len(transactions)} times")
+
+    def check_consumed(self, partitions: int) -> None:
+        """I10: what the consumer made of the log is the log."""
+        for number in range(partitions):
+            log = [(row["position"], row["event_id"]) for row in self.tables.events[number]]
+            effects = self.tables.effects.get(number, [])
+            if effects != log:
+                place = next((n for n, pair in enumerate(zip(effects, log, strict=False)) if pair[0] != pair[1]), None)
+                detail = f"{len(effects)} effects of {len(log)} events, first difference at {place}"
+                self.wrong("I10", f"{EVENTS_TOPIC}/{number}: {detail}")
+
+
+def _log_event(row: Row) -> LogEvent:
+    return LogEvent(*list(row.values())[:22])
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    plain = dict(row.items())
+    for name in _JSON & plain.keys():
+        if plain[name] is not None:
+            plain[name] = orjson.loads(plain[name])
+    return plain

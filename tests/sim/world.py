@@ -1,0 +1,221 @@
+"""One run: faults for a while, then everything heals and must converge in time; and the books are proven."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from unittest.mock import patch
+
+from libs.events.ids import UlidSource
+from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC
+from services.ledger.writer.engine import Limits
+from tests.sim.bus import Broker, SimBus
+from tests.sim.chance import Chance
+from tests.sim.database import Database
+from tests.sim.loop import HOST, Loop
+from tests.sim.nodes import ConsumerNode, LedgerNode, Node, RelayNode
+from tests.sim.tables import HeadRow, Tables
+from tests.sim.trouble import Trouble
+from tests.sim.watch import Watch
+from tests.sim.workload import Caller, Scene, Sender
+
+CONVERGE_S = 90.0
+"""Virtual seconds after the last fault within which all must be answered, published, consumed and settled."""
+STEPS_MAX = 3_000_000
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    seed: int
+    digest: str
+    violations: list[str]
+    trace: list[tuple[object, ...]]
+    steps: int
+    virtual_s: float
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Chance(seed)
+        random = self.chance.random
+        self.loop = Loop(random)
+        self.partitions = random.choice((1, 2, 4))
+        self.shards = 2 if self.partitions > 1 and random.random() < 0.25 else 1
+        heads = {number: HeadRow(number, str(number % self.shards)) for number in range(self.partitions)}
+        self.tables = Tables(heads, events={number: [] for number in heads})
+        self.database = Database(self.loop, self.chance, self.tables)
+        topics = {EVENTS_TOPIC: self.partitions, COMMANDS_TOPIC: self.partitions}
+        self.broker = Broker(self.loop, self.chance, topics)
+        self.watch = Watch(self.loop, self.tables, self.broker)
+        self.database.on_commit = self.watch.committed
+        self.nodes: list[Node] = []
+        self.wanted: list[Callable[[], Node]] = []
+        self.running: dict[int, Node] = {}
+        self._names = itertools.count(1)
+        self._limits = Limits(batch_max=random.choice((2, 8, 64)), sweeps_max=random.choice((1, 8)))
+
+    def start(self, make: Callable[[str], Node]) -> Node:
+        """Start a process under a name of its own."""
+        node = make(f"p{next(self._names)}")
+        self.nodes.append(node)
+        self.watch.note("start", node.kind, node.name)
+        return node
+
+    def new_ledger(self, shard: str) -> Node:
+        """A process of the ledger for a shard."""
+        return self.start(
+            lambda name: LedgerNode(
+                shard, self.partitions, self._limits, name, self.loop, self.chance, self.database, self.broker
+            )
+        )
+
+    def new_relay(self) -> Node:
+        """A relay."""
+        return self.start(
+            lambda name: RelayNode(self.partitions, name, self.loop, self.chance, self.database, self.broker)
+        )
+
+    def new_consumer(self) -> Node:
+        """A consumer."""
+        return self.start(
+            lambda name: ConsumerNode(self.partitions, name, self.loop, self.chance, self.database, self.broker)
+        )
+
+    def ledgers(self) -> list[LedgerNode]:
+        """The processes of the ledger that have not ended."""
+        return [node for node in self.nodes if isinstance(node, LedgerNode) and not node.ended]
+
+    # The run
+
+    async def live(self) -> None:
+        """Both phases."""
+        random, chance = self.chance.random, self.chance
+        for number in range(self.shards):
+            for _ in range(random.choice((1, 2))):
+                self.wanted.append(lambda shard=str(number): self.new_ledger(shard))  # type: ignore[misc]
+        self.wanted += [self.new_relay, self.new_consumer]
+        trouble = Trouble(self)
+        keeping = asyncio.ensure_future(self._keep())
+        working = asyncio.ensure_future(self._work())
+        troubling = asyncio.ensure_future(trouble.run())
+        until = random.choice((4.0, 8.0, 14.0))
+        await asyncio.sleep(until)
+        troubling.cancel()
+        trouble.heal()
+        chance.on = False
+        self.watch.note("healed")
+        healed_at = self.loop.time()
+        while not (working.done() and self._converged()):
+            if self.loop.time() - healed_at > CONVERGE_S or self.loop.steps > STEPS_MAX:
+                self.watch.wrong("converge", f"not within {CONVERGE_S} s: {self._missing(working.done())}")
+                break
+            await asyncio.sleep(0.5)
+        self.watch.counts["converged_ms"] = round((self.loop.time() - healed_at) * 1000)
+        keeping.cancel()
+        for failure in self.loop.failures:
+            self.watch.wrong("loop", repr(failure.get("exception") or failure))
+        self.watch.check_books(self.partitions)
+        self.watch.check_consumed(self.partitions)
+        if working.done():
+            working.result()
+
+    async def _keep(self) -> None:
+        """Start again what has ended, as whoever runs the processes does."""
+        random = self.chance.random
+        while True:
+            for number, make in enumerate(self.wanted):
+                node = self.running.get(number)
+                if node is None or node.ended:
+                    if node is not None:
+                        await asyncio.sleep(random.random())
+                    self.running[number] = make()
+            await asyncio.sleep(0.5)
+
+    async def _work(self) -> None:
+        random = self.chance.random
+        scene = Scene(self.loop, self.chance, self.watch, self.ledgers)
+        await Caller("admin", scene).configure()
+        sender = Sender(scene, SimBus(self.broker, self.chance), self.partitions)
+        callers = [
+            Caller(f"c{number}", scene).work(random.randint(3, 14), 0.3) for number in range(random.randint(1, 4))
+        ]
+        works = [*callers, sender.work(random.choice((0, 4, 12)), 0.4)]
+        if random.random() < 0.2:
+            works.append(sender.garbage())
+        await asyncio.gather(*works)
+
+    def _converged(self) -> bool:
+        return not self._missing(done=True)
+
+    def _missing(self, done: bool) -> str:
+        """What is not done yet, in words; "" when all is."""
+        tables = self.tables
+        if not done:
+            waiting = [asked.key for asked in self.watch.asked if asked.answered is None]
+            return f"unanswered {waiting[:3]}"
+        for transfer in tables.transfers.values():
+            if transfer["status"] in ("pending", "refused"):
+                return f"transfer {transfer['id']} is {transfer['status']}"
+        for number, head in tables.heads.items():
+            published = tables.relay.get((EVENTS_TOPIC, number))
+            if head.position and (published is None or published["seq"] < head.position):
+                return f"partition {number} is not published"
+            if len(tables.effects.get(number, ())) < head.position:
+                return f"partition {number} is not consumed"
+        return ""
+
+
+@contextmanager
+def _simulated(world: World) -> Iterator[None]:
+    """The product's sources of chance and names from the run's, and its idle rounds a little slower."""
+
+    def name() -> str:
+        host = HOST.get()
+        return "nobody" if host is None else f"sim:{host.name}"
+
+    randbytes = world.chance.random.randbytes
+    with ExitStack() as stack:
+        for target, value in (
+            ("services.ledger.writer.engine.UlidSource", lambda: UlidSource(randbytes)),
+            ("services.ledger.writer.leader.process_name", name),
+            ("services.ledger.jobs.TRANSFER_POLL_S", 0.7),
+            ("services.ledger.jobs.REFRESH_S", 3.0),
+            ("services.ledger.consumers.POLL_S", 0.5),
+            ("services.ledger.consumers.REPLAY_POLL_S", 20.0),
+            ("libs.service.timers.random", world.chance.random),
+        ):
+            stack.enter_context(patch(target, value))
+        yield
+
+
+def simulate(seed: int, *, quiet: bool = True) -> Outcome:
+    """One run. The same seed is the same run, to the byte."""
+    before = logging.root.manager.disable
+    if quiet:
+        logging.disable(logging.CRITICAL)
+    world = World(seed)
+    asyncio.set_event_loop(world.loop)
+    try:
+        with _simulated(world):
+            try:
+                world.loop.run_until_complete(world.live())
+            finally:
+                digest = world.watch.digest()
+                steps, virtual_s = world.loop.steps, world.loop.time()
+                world.loop.wind_up(world.nodes)
+    finally:
+        asyncio.set_event_loop(None)
+        logging.disable(before)
+    watch = world.watch
+    watch.counts["events"] = sum(head.position for head in world.tables.heads.values())
+    watch.counts["commands"] = len(watch.asked)
+    return Outcome(seed, digest, watch.violations, watch.trace, steps, virtual_s, dict(watch.counts))
