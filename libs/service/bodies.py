@@ -85,13 +85,13 @@ def parse_body(model: type[M], body: bytes) -> M:
 
 def parse_query(model: type[M], parameters: QueryParams) -> M:
     """The `model` that a query string holds; one that is unknown to it, or stands twice, is a fault too."""
-    pairs = parameters.multi_items()
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    values: dict[str, str] = {}
+    for name, value in parameters.multi_items():
+        if name in values:
             raise invalid("repeated_parameter", name[:200], "It may be given once.")
+        values[name] = value
     try:
-        return model.model_validate_strings(dict(pairs))
+        return model.model_validate_strings(values)
     except ValidationError as error:
         raise errors_from_pydantic(error) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,6 +39,9 @@ class AssetQuery(BaseModel):
     asset: Name | None = Field(None, description="The asset; the app's default one without it.")
 
 
+Q = TypeVar("Q", bound=AssetQuery)
+
+
 class StateQuery(AssetQuery):
     """The query of `state`."""
 
@@ -56,21 +59,22 @@ class ListQuery(AssetQuery):
     all: bool = Field(False, description="Those that have ended too.")
 
 
-async def _place(request: Request, asset: str | None) -> tuple[Core, AppConfig, tuple[str, str, str], int]:
+async def _place(request: Request, model: type[Q]) -> tuple[Q, Core, AppConfig, tuple[str, str, str], int]:
     principal, user = own_account(request)
+    query = parse_query(model, request.query_params)
     core = core_of(request)
     config = await core.config(principal.app)
-    key = (principal.app, user, asset_of(config, asset))
-    return core, config, key, partition_of(principal.app, user, core.partitions)
+    key = (principal.app, user, asset_of(config, query.asset))
+    return query, core, config, key, partition_of(principal.app, user, core.partitions)
 
 
-async def _account(request: Request, asset: str | None) -> tuple[Core, AppConfig, Account, int, int]:
-    """The account now, its position and time; 404 `account_not_found`."""
-    core, config, key, partition = await _place(request, asset)
+async def _account(request: Request, model: type[Q]) -> tuple[Q, Core, AppConfig, Account, int, int]:
+    """The query, the account now, its position and time; 404 `account_not_found`."""
+    query, core, config, key, partition = await _place(request, model)
     seen, now = await current(core, config, key, partition)
     if seen.account is None:
         raise NotFound("account")
-    return core, config, seen.account, seen.position, now
+    return query, core, config, seen.account, seen.position, now
 
 
 @router.get(
@@ -80,8 +84,7 @@ async def _account(request: Request, asset: str | None) -> tuple[Core, AppConfig
 )
 async def get_account(request: Request) -> Response:
     """404 for a user that was never heard of."""
-    query = parse_query(AssetQuery, request.query_params)
-    _, _, account, position, _ = await _account(request, query.asset)
+    _, _, _, account, position, _ = await _account(request, AssetQuery)
     return json_response(account_view(account, position))
 
 
@@ -92,8 +95,7 @@ async def get_account(request: Request) -> Response:
 )
 async def get_state(request: Request) -> Response:
     """What is due has happened in it, whether or not a sweep ran."""
-    query = parse_query(StateQuery, request.query_params)
-    core, config, key, partition = await _place(request, query.asset)
+    query, core, config, key, partition = await _place(request, StateQuery)
     if query.min_position is not None:
         await reach(core, partition, query.min_position)
     if query.position is not None or query.at is not None:
@@ -116,8 +118,7 @@ async def get_state(request: Request) -> Response:
 )
 async def get_thresholds(request: Request) -> Response:
     """Levels of `available` whose crossing is told."""
-    query = parse_query(AssetQuery, request.query_params)
-    _, config, account, _, _ = await _account(request, query.asset)
+    _, _, config, account, _, _ = await _account(request, AssetQuery)
     profile = account.profile
     return json_response(
         {
@@ -136,9 +137,8 @@ async def get_thresholds(request: Request) -> Response:
 )
 async def get_lots(request: Request) -> Response:
     """In order of their ids."""
-    query = parse_query(ListQuery, request.query_params)
+    query, core, _, account, _, _ = await _account(request, ListQuery)
     place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    core, _, account, _, _ = await _account(request, query.asset)
     profile = account.profile
     key = (profile.app, profile.user, profile.asset)
     rows = await reads.lots_page(core.reads, key, place["id"], query.limit + 1, every=query.all)
@@ -156,9 +156,8 @@ async def get_lots(request: Request) -> Response:
 )
 async def get_holds(request: Request) -> Response:
     """Open ones, or all, in order of their ids."""
-    query = parse_query(ListQuery, request.query_params)
+    query, core, _, account, _, now = await _account(request, ListQuery)
     place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    core, _, account, _, now = await _account(request, query.asset)
     profile = account.profile
     key = (profile.app, profile.user, profile.asset)
     rows = await reads.holds_page(core.reads, key, place["id"], query.limit + 1, every=query.all)

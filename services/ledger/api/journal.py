@@ -82,8 +82,8 @@ def _filter(query: _Times, reference: str | None = None, member: str | None = No
 )
 async def get_transactions(request: Request) -> Response:
     """Every event of the account with its balances before and after; descriptions until they are erased."""
-    query = parse_query(JournalQuery, request.query_params)
     principal, user = own_account(request)
+    query = parse_query(JournalQuery, request.query_params)
     core = core_of(request)
     config = await core.config(principal.app)
     key = (principal.app, user, asset_of(config, query.asset))
@@ -148,8 +148,8 @@ def transaction_view(row: LogRow) -> dict[str, Any]:
 )
 async def get_events(request: Request) -> Response:
     """As they lie in the log."""
-    query = parse_query(EventsQuery, request.query_params)
     principal = staff(request, EVENTS)
+    query = parse_query(EventsQuery, request.query_params)
     core = core_of(request)
     before = _places(query.cursor, core.partitions)
     if query.user is not None:

@@ -39,8 +39,8 @@ class OutcomeQuery(BaseModel):
 )
 async def get_command(request: Request) -> Response:
     """404 when nothing was decided under the key, or too long ago: outcomes are kept for 35 days."""
-    query = parse_query(OutcomeQuery, request.query_params)
     principal = permitted(request, READ)
+    query = parse_query(OutcomeQuery, request.query_params)
     principal.require_user(query.user)
     caller = query.caller or principal.sub
     if caller != principal.sub and CONFIG not in principal.scopes:
