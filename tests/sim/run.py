@@ -105,7 +105,7 @@ def trial(first: int, seeds: int, minutes: float, jobs: int) -> Summary:
                 summary.add(outcome)
     else:
         with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-            pending = [pool.apply_async(_run, (chunk,)) for chunk, _ in zip(chunks, range(2 * jobs), strict=False)]
+            pending = [pool.apply_async(_run, (chunk,)) for _, chunk in zip(range(2 * jobs), chunks, strict=False)]
             while pending:
                 for outcome in pending.pop(0).get():
                     summary.add(outcome)

@@ -182,11 +182,7 @@ class Watch:
     def _check_answers(self) -> None:
         """I7: all are answered, as stored. I9: what was answered first lies before what was sent afterwards."""
         stored = {(row["caller"], row["key"]): row for row in self.tables.results.values()}
-        spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-        for rows in self.tables.events.values():
-            for row in rows:
-                if row["idempotency_key"]:
-                    spans[row["actor"], row["idempotency_key"]].append((row["partition"], row["position"]))
+        spans = self._spans()
         happened: list[tuple[int, str, Asked]] = []
         for asked in self.asked:
             if asked.answered is None:
@@ -208,6 +204,17 @@ class Watch:
                     floor[partition] = max(floor.get(partition, 0), position)
                 elif position <= floor.get(partition, 0):
                     self.wrong("I9", f"{asked.kind} {asked.key} lies before what was answered before it was sent")
+
+    def _spans(self) -> dict[tuple[str, str], list[tuple[int, int]]]:
+        """Where each command lies, by caller and key. One that is refused without being kept is refused again later."""
+        spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        first: dict[tuple[str, str], str] = {}
+        for rows in self.tables.events.values():
+            for row in rows:
+                key = (row["actor"], row["idempotency_key"])
+                if row["idempotency_key"] and first.setdefault(key, row["transaction_id"]) == row["transaction_id"]:
+                    spans[key].append((row["partition"], row["position"]))
+        return spans
 
     def _check_once(self) -> None:
         """I6: one effect for each key."""
