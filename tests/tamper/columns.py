@@ -27,6 +27,7 @@ BESIDE = frozenset(
         "command_cursors",
         "schema_migrations",
         "test_clocks",
+        "violations",
     }
 )
 """Tables that are not made from the log: leases, outcomes under keys, places in Kafka."""
