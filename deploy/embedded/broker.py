@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.embedded.librdkafka import LibraryError, check, library, new_client
+from deploy.embedded.production import refuse_production
 
 BROKER_ID = 1
 PARENT_POLL_S = 0.5
@@ -35,7 +36,8 @@ class EmbeddedBroker:
         self.bootstrap = ""
 
     def start(self) -> str:
-        """Starts the broker and returns its ``host:port``. Raises ``LibraryError``."""
+        """Starts the broker and returns its ``host:port``. Raises ``LibraryError``; ends the process in production."""
+        refuse_production("The embedded broker")
         self._client = new_client()
         self._cluster = library().rd_kafka_mock_cluster_new(self._client, 1)
         if not self._cluster:
@@ -84,12 +86,6 @@ class EmbeddedBroker:
 
     def _create(self, name: str, partitions: int) -> None:
         check(library().rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1), f"topic {name}")
-
-
-def refuse_production(what: str) -> None:
-    """Ends the process when ``TALLYSTICK_ENV`` says production."""
-    if os.environ.get("TALLYSTICK_ENV") == "production":
-        sys.exit(f"{what} is for development and tests: it does not start with TALLYSTICK_ENV=production")
 
 
 def _topic(text: str) -> tuple[str, int]:

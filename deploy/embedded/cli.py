@@ -15,7 +15,7 @@ def up() -> None:
 
     TALLYSTICK_DATA says where its data lies (default .data), TALLYSTICK_PORT_BASE where its ports begin (default 8000).
     """
-    from deploy.embedded.broker import refuse_production
+    from deploy.embedded.production import refuse_production
     from deploy.embedded.supervisor import Supervisor
 
     refuse_production("`tallystick up`")

@@ -23,6 +23,7 @@ from typing import IO
 from deploy.embedded.admin import Admin, PostgresError, checked, installation
 from deploy.embedded.child import Child, User
 from deploy.embedded.ports import LOOPBACK
+from deploy.embedded.production import refuse_production
 from deploy.embedded.unprivileged import private_directory, readable_copy, remove_directory, unprivileged_user
 
 START_S = 30.0
@@ -67,7 +68,8 @@ class PostgresServer:
         self.wait_ready()
 
     def launch(self) -> Child:
-        """Makes the cluster if there is none and starts the server without waiting for it."""
+        """Makes the cluster if there is none and starts the server without waiting for it. Not in production."""
+        refuse_production("The embedded PostgreSQL")
         user = unprivileged_user(self.data_dir / "cluster")
         self.data_dir.mkdir(parents=True, exist_ok=True)
         cluster = private_directory(user, self.data_dir / "cluster")

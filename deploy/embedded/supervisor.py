@@ -23,6 +23,7 @@ from deploy.embedded.console import Console
 from deploy.embedded.instance import AlreadyRunning, InstanceLock
 from deploy.embedded.ports import LOOPBACK, is_taken
 from deploy.embedded.postgres import PostgresServer
+from deploy.embedded.production import refuse_production
 from deploy.embedded.services import SERVICES, Process, Service
 from deploy.embedded.unit import Unit
 from libs.service.keys import ensure_keys
@@ -65,7 +66,8 @@ class Supervisor:
         self._broker_file = self.data / "broker.json"
 
     def run(self) -> int:
-        """Starts everything, waits for SIGINT, SIGTERM or SIGHUP, and stops everything."""
+        """Starts everything, waits for SIGINT, SIGTERM or SIGHUP, and stops everything. Not in production."""
+        refuse_production("The embedded suite")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks us to stay.
