@@ -75,17 +75,11 @@ BOOKS = (
         "I5",
         (
             Edit(
-                _DUE,
-                "for hold in account.holds.values():",
-                "for hold in account.holds.values() if SWEEPING[0] else ():",
-            ),
-            Edit(_DUE, "_Due = tuple[int, int, str]", "_Due = tuple[int, int, str]\nSWEEPING = [False]"),
-            Edit(
                 _DECIDE,
                 "    account, due = present(account, context)\n",
-                "    from services.ledger.domain.decide import due as _due\n"
-                "    _due.SWEEPING[0] = isinstance(command, cmd.Sweep)\n"
-                "    account, due = present(account, context)\n",
+                "    due: list[ev.AccountEvent] = []\n"
+                "    if isinstance(command, cmd.Sweep) or not account.holds:\n"
+                "        account, due = present(account, context)\n",
             ),
         ),
         (f"{_HOLDS}::test_a_hold_past_its_limit_is_expired_although_no_timer_ran",),

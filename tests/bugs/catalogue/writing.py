@@ -169,7 +169,7 @@ WRITING = (
         "An erasable text may be exchanged for another.",
         "I4",
         (Edit(_CHECKS, "if digest != expected:", "if False:"),),
-        (_VERIFY,),
+        (f"{_VERIFY}::test_a_changed_table_is_named",),
     ),
     Bug(
         "anchors-beyond-the-end-ignored",
