@@ -25,6 +25,10 @@ COMMIT = "COMMIT"
 ROLLBACK = "ROLLBACK"
 
 
+Script = list[tuple[str, Sequence[Any], Any]]
+"""Statements of one transaction with their arguments and what they were answered."""
+
+
 class Op(NamedTuple):
     """One thing that a client asked of its session."""
 
@@ -45,6 +49,7 @@ class Session:
     closed: bool = False
     in_transaction: bool = False
     staged: list[Effect] = field(default_factory=list)
+    script: Script = field(default_factory=list)
     locked: list[Key] = field(default_factory=list)
     cut: bool = False
     """Terminated by the server: nothing more of it takes effect."""
@@ -60,6 +65,9 @@ class Database:
         self.read_only = False
         self.sessions: dict[Session, None] = {}
         self.on_commit: Callable[[str, Host | None, Sequence[Any]], None] = lambda _name, _host, _args: None
+        self.on_script: Callable[[Script], None] = lambda _script: None
+        """Hears of every read, of every refusal by a statement, and of every transaction that commits, in order."""
+
         self._chance = chance
         self._locks: dict[Key, Session] = {}
         self._waiting: dict[Key, deque[Callable[[], None]]] = {}
@@ -130,7 +138,9 @@ class Database:
             return
         statement = statement_of(op.sql)
         if statement.locks is None:
-            self._done(session, op, statement.run(self.tables, op.args)[0])
+            answer, _ = statement.run(self.tables, op.args)
+            self.on_script([(op.sql, op.args, answer)])
+            self._done(session, op, answer)
             return
         if self.read_only:
             self._done(session, op, asyncpg.ReadOnlySQLTransactionError("cannot execute in a read-only transaction"))
@@ -162,8 +172,10 @@ class Database:
         try:
             answer, effect = statement.run(self.tables, op.args)
         except asyncpg.PostgresError as error:
+            self.on_script([(op.sql, op.args, error)])
             self._fail(session, op, error)
             return
+        session.script.append((op.sql, op.args, answer))
         if effect is not None:
             session.staged.append(effect)
         if session.in_transaction:
@@ -178,6 +190,7 @@ class Database:
             return
         for effect in session.staged:
             effect()
+        self.on_script(session.script)
         session.in_transaction = False
         self.on_commit(name, session.host, op.args)
         self._release(session)
@@ -205,6 +218,7 @@ class Database:
     def _release(self, session: Session) -> None:
         """Give the rows free, and let those who wait for them go on."""
         session.staged.clear()
+        session.script = []
         freed, session.locked = session.locked, []
         for key in freed:
             self._locks.pop(key, None)

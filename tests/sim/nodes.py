@@ -42,7 +42,7 @@ from tests.sim.statements import RECORD_EFFECTS
 START_US = 1_767_225_600_000_000
 SENDER = "shop"
 SENDS = frozenset({sent.GrantCredits.TYPE, sent.ChargeCredits.TYPE, sent.CreateHold.TYPE, sent.TransferCredits.TYPE})
-TIMES = LeaseTimes(poll_s=0.5)
+TIMES = LeaseTimes(poll_s=0.7)
 
 
 class SimClock:
@@ -172,7 +172,7 @@ class RelayNode(Node):
             pool,
             cast("Bus", self.bus),
             {EVENTS_TOPIC: self._partitions},
-            poll_s=0.25,
+            poll_s=0.5,
             heartbeat_s=5.0,
             batch=20,
             clock=self.clock.now_us,

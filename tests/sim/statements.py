@@ -233,7 +233,7 @@ def _first_checkpoint(tables: Tables, args: Args) -> Answer:
     def effect() -> None:
         tables.checkpoints.setdefault(place, beginning)
 
-    return "INSERT", effect
+    return f"INSERT 0 {int(place not in tables.checkpoints)}", effect
 
 
 def _advance_checkpoint(tables: Tables, args: Args) -> Answer:

@@ -249,9 +249,9 @@ class Sender:
             except BusUnavailable:
                 await asyncio.sleep(0.5)
                 continue
-            for _ in range(self._random.randint(3, 10)):
+            for _ in range(self._random.randint(2, 5)):
                 if envelope.id not in self._watch.tables.outcomes:
-                    await asyncio.sleep(0.3)
+                    await asyncio.sleep(0.7)
         self._watch.knows(asked, 0, b"")
 
     def _draw(self, user: str) -> Command:

@@ -107,7 +107,7 @@ class World:
         keeping = asyncio.ensure_future(self._keep())
         working = asyncio.ensure_future(self._work())
         troubling = asyncio.ensure_future(trouble.run())
-        until = random.choice((4.0, 8.0, 14.0))
+        until = random.choice((3.0, 6.0, 12.0))
         await asyncio.sleep(until)
         troubling.cancel()
         trouble.heal()
@@ -146,7 +146,7 @@ class World:
         await Caller("admin", scene).configure()
         sender = Sender(scene, SimBus(self.broker, self.chance), self.partitions)
         callers = [
-            Caller(f"c{number}", scene).work(random.randint(3, 14), 0.3) for number in range(random.randint(1, 4))
+            Caller(f"c{number}", scene).work(random.randint(3, 10), 0.3) for number in range(random.randint(1, 4))
         ]
         works = [*callers, sender.work(random.choice((0, 4, 12)), 0.4)]
         if random.random() < 0.2:
@@ -187,7 +187,7 @@ def _simulated(world: World) -> Iterator[None]:
         for target, value in (
             ("services.ledger.writer.engine.UlidSource", lambda: UlidSource(randbytes)),
             ("services.ledger.writer.leader.process_name", name),
-            ("services.ledger.jobs.TRANSFER_POLL_S", 0.7),
+            ("services.ledger.jobs.TRANSFER_POLL_S", 1.0),
             ("services.ledger.jobs.REFRESH_S", 3.0),
             ("services.ledger.consumers.POLL_S", 0.5),
             ("services.ledger.consumers.REPLAY_POLL_S", 20.0),
@@ -197,12 +197,14 @@ def _simulated(world: World) -> Iterator[None]:
         yield
 
 
-def simulate(seed: int, *, quiet: bool = True) -> Outcome:
-    """One run. The same seed is the same run, to the byte."""
+def simulate(seed: int, *, quiet: bool = True, told: Callable[[World], None] | None = None) -> Outcome:
+    """One run. The same seed is the same run, to the byte. `told` gets its world before it begins."""
     before = logging.root.manager.disable
     if quiet:
         logging.disable(logging.CRITICAL)
     world = World(seed)
+    if told is not None:
+        told(world)
     asyncio.set_event_loop(world.loop)
     try:
         with _simulated(world):
