@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
 
-from libs.service.db import connect
-from libs.service.settings import PORTS
 from tests.docs.markdown import ROOT, blocks, section
 from tests.docs.walkthrough import Reader
 
@@ -26,29 +18,6 @@ def test_examples(at_a_new_suite: Reader) -> None:
     assert at_a_new_suite.follow(without_start) == 4
     guide = (ROOT / "docs/api-guide.md").read_text()
     assert at_a_new_suite.follow(guide) >= 10
-
-
-@pytest.mark.postgres
-def test_a_restored_log_goes_on_as_a_new_stream(at_a_new_suite: Reader) -> None:
-    """The program that operations shows for a restore; the books verify after it."""
-    page = section((ROOT / "docs/operations.md").read_text(), "Backups")
-    program = textwrap.dedent(page[page.index("   ```python\n") :].split("```")[1].removeprefix("python\n"))
-    data, base = (at_a_new_suite.environment[f"TALLYSTICK_{name}"] for name in ("DATA", "PORT_BASE"))
-    password = json.loads((Path(data) / "postgres/passwords.json").read_text())["ledger_owner"]
-    owner_dsn = f"postgresql://ledger_owner:{password}@127.0.0.1:{int(base) + PORTS['postgres']}/ledger"
-    before = asyncio.run(_streams(owner_dsn))
-    environment = {**at_a_new_suite.environment, "OWNER_DSN": owner_dsn}
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, timeout=30)
-    assert asyncio.run(_streams(owner_dsn)) == before + 1
-    at_a_new_suite.follow("```sh\n.venv/bin/tallystick ledger verify\n```\n")
-
-
-async def _streams(dsn: str) -> int:
-    connection = await connect(dsn, application_name="docs-test")
-    try:
-        return int(await connection.fetchval("SELECT count(*) FROM outbox_streams"))
-    finally:
-        await connection.close()
 
 
 def test_a_wrong_page_is_noticed() -> None:
