@@ -25,6 +25,10 @@ NEXT = {
     "refund_exceeds_charge": "Refund at most `refundable`.",
     "scope_missing": ScopeMissing.next,
     "too_many_freezes": "Lift freezes that are no longer needed first.",
+    "too_many_holds": "Capture or release holds that are no longer needed, "
+    "or raise hold_limits.open_max in the app's file.",
+    "too_many_lots": "Let the account spend first, or ask for less at once; "
+    "policies.lots_max in the app's file says how many lots gifts and transfers may make.",
     "transfer_settled": "Nothing is left to do: the step has been taken.",
     "unique_ref_taken": "`first` is what the reference stands for; use another reference for another thing.",
     "unknown_action": "The app's actions are the `earning_rules` of GET /v1/config.",

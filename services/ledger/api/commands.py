@@ -46,7 +46,7 @@ class Route:
 
 
 _SHORT = ("402 insufficient_credits", "402 account_owes")
-_SPENDING = (*_SHORT, "409 account_frozen", "409 account_closed", "409 unique_ref_taken")
+_SPENDING = (*_SHORT, "409 account_frozen", "409 account_closed", "409 too_many_lots", "409 unique_ref_taken")
 _HOLD = ("404 hold_not_found", "409 hold_resolved")
 _ACCOUNT = ("409 account_closed",)
 
@@ -58,7 +58,7 @@ ROUTES = (
         (GRANT,),
         "Give credits",
         answers.Grant,
-        codes=("409 account_closed", "409 unique_ref_taken"),
+        codes=("409 account_closed", "409 too_many_lots", "409 unique_ref_taken"),
         tag="grants",
     ),
     Route(
@@ -79,7 +79,7 @@ ROUTES = (
         (SPEND, ADJUST),
         "Give a charge back",
         answers.Refund,
-        codes=("404 charge_not_found", "409 refund_exceeds_charge", "409 unique_ref_taken"),
+        codes=("404 charge_not_found", "409 refund_exceeds_charge", "409 too_many_lots", "409 unique_ref_taken"),
         tag="charges",
     ),
     Route(
@@ -89,7 +89,7 @@ ROUTES = (
         (SPEND,),
         "Set credits aside",
         answers.Hold,
-        codes=("404 grant_not_found", "403 feature_disabled", *_SPENDING),
+        codes=("404 grant_not_found", "403 feature_disabled", "409 too_many_holds", *_SPENDING),
         tag="holds",
     ),
     Route(
@@ -99,7 +99,7 @@ ROUTES = (
         (SPEND,),
         "Charge what a hold has set aside",
         answers.Capture,
-        codes=(*_HOLD, "409 capture_exceeds_tolerance"),
+        codes=(*_HOLD, "409 capture_exceeds_tolerance", "409 too_many_lots"),
         tag="holds",
     ),
     Route(
@@ -131,7 +131,7 @@ ROUTES = (
         (ADJUST,),
         "Correct a balance by hand",
         answers.Adjustment,
-        codes=("402 insufficient_credits", "409 account_closed", "409 unique_ref_taken"),
+        codes=("402 insufficient_credits", "409 account_closed", "409 too_many_lots", "409 unique_ref_taken"),
         tag="grants",
     ),
     Route(
@@ -141,7 +141,13 @@ ROUTES = (
         (GRANT,),
         "Earn by an action",
         answers.Earning,
-        codes=("403 feature_disabled", "404 unknown_action", "409 already_earned", "409 account_closed"),
+        codes=(
+            "403 feature_disabled",
+            "404 unknown_action",
+            "409 already_earned",
+            "409 account_closed",
+            "409 too_many_lots",
+        ),
         tag="grants",
     ),
     Route(

@@ -45,6 +45,7 @@ _KIND = KINDS["transfer"]
             "403 feature_disabled",
             "409 account_frozen",
             "409 account_closed",
+            "409 too_many_lots",
             "409 unique_ref_taken",
         ),
     ),

@@ -79,14 +79,19 @@ class HoldLimitSpec(_Strict):
 
 
 class HoldLimitsSpec(HoldLimitSpec):
-    """The app's limits, and those of roles that differ."""
+    """The app's limits, and those of roles that differ. `open_max`: holds that one account may have at once."""
 
+    open_max: int = Field(default=1000, ge=1, le=10_000)
     roles: dict[str, HoldLimitSpec] = {}
 
 
 class PoliciesSpec(_Strict):
-    """How the app wants the cases that have no one right answer to be settled."""
+    """How the app wants the cases that have no one right answer to be settled.
 
+    `lots_max`: lots that one account may have, before gifts and transfers to it are refused.
+    """
+
+    lots_max: int = Field(default=1000, ge=1, le=10_000)
     capture_tolerance_percent: int = Field(default=0, ge=0, le=1000)
     refund_grace_s: int = Field(default=7 * DAY_S, gt=0, le=DURATION_S_MAX)
     revoke: RevokePolicy = "debt"

@@ -13,6 +13,7 @@ from typing import Any
 
 from services.ledger.domain import events as ev
 from services.ledger.domain.state import (
+    STALE,
     Account,
     Crossing,
     Hold,
@@ -119,7 +120,7 @@ def _credits_granted(a: Account, e: ev.CreditsGranted) -> None:
     a.granted_total += e.lot.amount
     if e.earned_as is not None:
         a.earned = {**a.earned, e.earned_as: a.earned.get(e.earned_as, 0) + 1}
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _grant_revoked(a: Account, e: ev.GrantRevoked) -> None:
@@ -130,14 +131,14 @@ def _grant_revoked(a: Account, e: ev.GrantRevoked) -> None:
     lot.revoking += e.pending
     lot.revoke_policy = e.policy
     lots[e.grant] = lot
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _credits_charged(a: Account, e: ev.CreditsCharged) -> None:
     a.spent_total += e.amount
     a.overdraft_used += e.overdraft
     if _take(a, e.slices):
-        a.due_at = next_due(a)
+        a.due_at = STALE
 
 
 def _charge_refunded(a: Account, e: ev.ChargeRefunded) -> None:
@@ -145,7 +146,7 @@ def _charge_refunded(a: Account, e: ev.ChargeRefunded) -> None:
     a.overdraft_used -= e.overdraft
     _put(a, e.slices)
     _add_lots(a, e.lots, e.at)
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _hold_created(a: Account, e: ev.HoldCreated) -> None:
@@ -160,7 +161,7 @@ def _hold_created(a: Account, e: ev.HoldCreated) -> None:
 def _hold_extended(a: Account, e: ev.HoldExtended) -> None:
     hold = a.holds[e.hold]
     a.holds = {**a.holds, e.hold: Hold(hold.terms, hold.slices, e.expires_at, hold.captured)}
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _without(slices: tuple[Slice, ...], taken: Iterable[ev.SliceOf]) -> tuple[Slice, ...]:
@@ -192,13 +193,14 @@ def _hold_captured(a: Account, e: ev.HoldCaptured) -> None:
     else:
         holds[e.hold] = Hold(hold.terms, _without(hold.slices, e.slices), hold.expires_at, hold.captured + e.amount)
     a.holds = holds
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _hold_ended(a: Account, e: ev.HoldReleased | ev.HoldExpired) -> None:
     _unpin(a, e.released)
-    a.holds = {key: hold for key, hold in a.holds.items() if key != e.hold}
-    a.due_at = next_due(a)
+    holds = a.holds = dict(a.holds)
+    del holds[e.hold]
+    a.due_at = STALE
 
 
 def _lot_expired(a: Account, e: ev.LotExpired) -> None:
@@ -207,12 +209,12 @@ def _lot_expired(a: Account, e: ev.LotExpired) -> None:
     lot.phase = Phase.EXPIRED
     lot.broken += e.amount
     lots[e.grant] = lot
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _owed_repaid(a: Account, e: ev.OwedRepaid) -> None:
     if _take(a, e.slices):
-        a.due_at = next_due(a)
+        a.due_at = STALE
 
 
 def _account_changed(a: Account, e: ev.AccountChanged) -> None:
@@ -231,23 +233,23 @@ def _account_changed(a: Account, e: ev.AccountChanged) -> None:
         lot.phase = Phase.LIVE
         lots[e.started.lot] = lot
         a.overdraft_used -= e.overdraft_repaid
-        a.due_at = next_due(a)
+        a.due_at = STALE
 
 
 def _transfer_debited(a: Account, e: ev.TransferDebited) -> None:
     if _take(a, e.slices):
-        a.due_at = next_due(a)
+        a.due_at = STALE
 
 
 def _transfer_credited(a: Account, e: ev.TransferCredited) -> None:
     _add_lots(a, e.lots, e.at)
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _transfer_returned(a: Account, e: ev.TransferReturned) -> None:
     _put(a, e.slices)
     _add_lots(a, e.lots, e.at)
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _balance_adjusted(a: Account, e: ev.BalanceAdjusted) -> None:
@@ -255,7 +257,7 @@ def _balance_adjusted(a: Account, e: ev.BalanceAdjusted) -> None:
         _add_lots(a, (e.lot,), e.at)
         a.granted_total += e.lot.amount
     _take(a, e.slices)
-    a.due_at = next_due(a)
+    a.due_at = STALE
 
 
 def _account_frozen(a: Account, e: ev.AccountFrozen) -> None:
@@ -312,8 +314,11 @@ def rearm(account: Account, levels: tuple[ev.Units, ...]) -> None:
     account.crossings = crossings
 
 
-def evolve(account: Account, event: ev.AccountEvent) -> Account:
-    """The account after `event`. KeyError if the event names a lot or hold that the account does not have."""
+def fold(account: Account, event: ev.AccountEvent) -> Account:
+    """The account after `event`, except that its `due_at` may be STALE: for folding many events at once.
+
+    KeyError if the event names a lot or hold that the account does not have.
+    """
     after = account.clone()
     _RULES[type(event)](after, event)
     after.version = event.account_version
@@ -323,4 +328,17 @@ def evolve(account: Account, event: ev.AccountEvent) -> Account:
     after.owed = event.after.owed
     if event.rearmed:
         rearm(after, event.rearmed)
+    return after
+
+
+def know_due(account: Account) -> None:
+    """Work out `due_at` of an account that was just folded, and that nobody else sees yet."""
+    if account.due_at == STALE:
+        account.due_at = next_due(account)
+
+
+def evolve(account: Account, event: ev.AccountEvent) -> Account:
+    """The account after `event`. KeyError if the event names a lot or hold that the account does not have."""
+    after = fold(account, event)
+    know_due(after)
     return after

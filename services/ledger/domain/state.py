@@ -13,6 +13,8 @@ Source = Literal["paid", "promo", "allowance", "code", "earned", "refund", "cash
 RevokePolicy = Literal["debt", "absorb", "block"]
 NEVER = 1 << 62
 """A time after every other: the expiry of what does not expire, in comparisons."""
+STALE = -1
+"""In place of a time: when an account is due next is to be worked out (`next_due`)."""
 PRIORITY_DEFAULT = 100
 
 

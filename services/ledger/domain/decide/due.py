@@ -6,29 +6,27 @@ a command, a sweep and a read all pass through here, and the read writes nothing
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
+
 from services.ledger.domain import events as ev
 from services.ledger.domain.decide.recorder import Recorder, returned
 from services.ledger.domain.state import Account, Hold, Lot, Phase
 
+_HOLD_LIMIT, _LOT_EXPIRY, _LOT_START = range(3)
 _Due = tuple[int, int, str]
+"""When something is due, what it is, and of which hold or lot."""
 
 
-def _earliest(account: Account, now: int) -> tuple[_Due, Hold | Lot] | None:
-    found: tuple[_Due, Hold | Lot] | None = None
-    for hold in account.holds.values():
-        found = _sooner(found, (hold.expires_at, 0, hold.terms.id), hold, now)
-    for lot in account.lots.values():
+def _due(account: Account, now: int) -> list[_Due]:
+    """What is due by now, in no order."""
+    found = [(hold.expires_at, _HOLD_LIMIT, key) for key, hold in account.holds.items() if hold.expires_at <= now]
+    for key, lot in account.lots.items():
         if lot.phase == Phase.SCHEDULED:
-            found = _sooner(found, (lot.terms.effective_at, 2, lot.terms.id), lot, now)
-        elif lot.phase == Phase.LIVE and lot.terms.expires_at is not None and lot.remaining:
-            found = _sooner(found, (lot.terms.expires_at, 1, lot.terms.id), lot, now)
+            if lot.terms.effective_at <= now:
+                found.append((lot.terms.effective_at, _LOT_START, key))
+        elif lot.phase == Phase.LIVE and lot.terms.expires_at is not None and lot.terms.expires_at <= now:
+            found.append((lot.terms.expires_at, _LOT_EXPIRY, key))
     return found
-
-
-def _sooner(
-    found: tuple[_Due, Hold | Lot] | None, due: _Due, item: Hold | Lot, now: int
-) -> tuple[_Due, Hold | Lot] | None:
-    return (due, item) if due[0] <= now and (found is None or due < found[0]) else found
 
 
 def _expire_hold(recorder: Recorder, hold: Hold) -> None:
@@ -65,12 +63,20 @@ def _start_lot(recorder: Recorder, lot: Lot) -> None:
 
 def apply_due(recorder: Recorder) -> None:
     """Record what has become due up to the recorder's time, one after another."""
-    while (next_item := _earliest(recorder.account, recorder.now)) is not None:
-        (_, kind, _), item = next_item
-        if isinstance(item, Hold):
-            _expire_hold(recorder, item)
-        elif kind == 1:
-            expire_lot(recorder, item)
-        else:
-            _start_lot(recorder, item)
+    due = _due(recorder.account, recorder.now)
+    heapify(due)
+    while due:
+        _, kind, key = heappop(due)
+        if kind == _HOLD_LIMIT:
+            _expire_hold(recorder, recorder.account.holds[key])
+            continue
+        lot = recorder.account.lots[key]
+        if kind == _LOT_START:
+            _start_lot(recorder, lot)
+            expires_at = lot.terms.expires_at
+            if expires_at is not None and expires_at <= recorder.now:
+                heappush(due, (expires_at, _LOT_EXPIRY, key))
+        elif lot.remaining:
+            # A lot that is used up has nothing to lose.
+            expire_lot(recorder, lot)
     recorder.finish()

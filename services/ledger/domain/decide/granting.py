@@ -15,6 +15,11 @@ from services.ledger.domain.records import ChargePart, ChargeRecord
 from services.ledger.domain.rejections import Rejected, conflict, invalid, not_found
 from services.ledger.domain.state import PRIORITY_DEFAULT, CostBasis, Lot, Origin, Phase, Source
 
+GIFTS: frozenset[Source] = frozenset({"promo", "earned", "cashback", "referral"})
+"""Sources that nobody has paid for. Grants of the others are not refused because an account has many lots."""
+NEW_LOTS_MAX = 500
+"""Lots that one refund may make: with their scopes and cost bases, one event must stay below Kafka's megabyte."""
+
 
 @dataclass(slots=True)
 class LotPlan:
@@ -56,6 +61,18 @@ def _check_ceiling(recorder: Recorder, amount: int) -> None:
         raise invalid("amount", "amount_too_large", f"A balance is at most {recorder.amount(UNITS_MAX)}.")
 
 
+def check_lots(recorder: Recorder, new: int) -> None:
+    """409 `too_many_lots` where `new` lots more would be too many for one account: of what is given, never of money."""
+    limit = recorder.context.config.document.policies.lots_max
+    account = recorder.account
+    if len(account.lots) + new <= limit:
+        return
+    lots = sum(not lot.dead for lot in account.lots.values())
+    if lots + new > limit:
+        detail = f"The account has {lots} lots; the app allows {limit}."
+        raise conflict("too_many_lots", detail, {"lots": lots, "limit": limit})
+
+
 def _repaying(recorder: Recorder, plan: LotPlan) -> ev.NewLot:
     """A lot that repays a used overdraft as it is made, if it starts now."""
     starts_now = plan.effective_at is None or plan.effective_at <= recorder.now
@@ -77,6 +94,8 @@ def _grant_body(recorder: Recorder, lot: ev.NewLot) -> dict[str, object]:
 def grant(recorder: Recorder, command: cmd.Grant) -> Decision:
     """Make a lot; what is owed, then a used overdraft, is repaid out of it first."""
     require_open(recorder.account)
+    if command.source in GIFTS:
+        check_lots(recorder, 1)
     _check_ceiling(recorder, command.amount)
     start = recorder.now if command.effective_at is None else command.effective_at
     if command.expires_at is not None and command.expires_at <= max(start, recorder.now):
@@ -107,6 +126,7 @@ def act(recorder: Recorder, command: cmd.Act) -> Decision:
     require_open(recorder.account)
     if recorder.account.earned.get(rule.remembered_as):
         raise conflict("already_earned", "This user has already earned the credits of this action.")
+    check_lots(recorder, 1)
     _check_ceiling(recorder, rule.amount)
     expires_at = None if rule.expires_after_us is None else recorder.now + rule.expires_after_us
     recorder.open()
@@ -222,6 +242,9 @@ def refund(recorder: Recorder, command: cmd.Refund) -> Decision:
     lots = restored.lots
     if loose:
         lots = (*lots, make_lot(recorder, LotPlan(loose, "refund", origin=Origin("refund", refund_id))))
+    if len(lots) > NEW_LOTS_MAX:
+        detail = f"This refund would make {len(lots)} lots, and may make {NEW_LOTS_MAX}: refund less at once."
+        raise conflict("too_many_lots", detail, {"lots": len(lots), "limit": NEW_LOTS_MAX})
     recorder.record_main(
         ev.ChargeRefunded(
             refund=refund_id,

@@ -11,12 +11,15 @@ from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import format_units
 from services.ledger.domain.commands import Labels
 from services.ledger.domain.config import AppConfig
-from services.ledger.domain.evolve import evolve, rearm
+from services.ledger.domain.evolve import fold, know_due, rearm
 from services.ledger.domain.postings import effect
 from services.ledger.domain.records import Loaded
+from services.ledger.domain.rejections import conflict
 from services.ledger.domain.state import Account, Lot, Phase, Threshold
 
 _NO_LABELS = Labels()
+SLICES_MAX = 1000
+"""Lots that one event may take from: as a message it must stay below the megabyte that Kafka takes."""
 
 
 @dataclass(slots=True)
@@ -75,7 +78,7 @@ class Recorder:
         event.after = ev.Balances(
             ev.Units(account.settled + settled), ev.Units(account.held + held), ev.Units(account.owed + owed)
         )
-        self.account = evolve(account, event)
+        self.account = fold(account, event)
         self.events.append(event)
 
     def record_main(self, event: ev.AccountEvent) -> None:
@@ -108,9 +111,13 @@ class Recorder:
         return min(account.overdraft_used, amount - min(account.owed, amount))
 
     def finish(self) -> None:
-        """Arm and fire thresholds: once for a whole command, on the crossing of what was available before it."""
-        if not self.events or not self._thresholds:
-            return
+        """What is worked out once for a whole command: thresholds, and when the account is due next."""
+        if self.events and self._thresholds:
+            self._cross()
+        know_due(self.account)
+
+    def _cross(self) -> None:
+        """Arm and fire thresholds, on the crossing of what was available before the command."""
         available = self.account.available()
         self._rearm(self._thresholds, available)
         for threshold in self._thresholds:
@@ -141,13 +148,19 @@ class Recorder:
 
 
 def split(lots: Iterable[Lot], amount: int) -> list[ev.SliceOf]:
-    """Slices of the free part of lots, in the order given, up to `amount`; fewer if that is all there is."""
-    slices = []
+    """Slices of the free part of lots, in the order given, up to `amount`; fewer if that is all there is.
+
+    409 `too_many_lots` if there would be more than an event may have.
+    """
+    slices: list[ev.SliceOf] = []
     for lot in lots:
         if amount <= 0:
             break
         part = min(lot.remaining - lot.pinned, amount)
         if part > 0:
+            if len(slices) == SLICES_MAX:
+                detail = f"This would take from more than {SLICES_MAX} lots at once."
+                raise conflict("too_many_lots", detail, {"limit": SLICES_MAX})
             slices.append(ev.SliceOf(lot.terms.id, ev.Units(part)))
             amount -= part
     return slices

@@ -86,6 +86,10 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
         raise invalid("ttl_s", "ttl_too_long", f"A hold of this app lasts at most {max_s} seconds.")
     account = recorder.account
     require_spendable(account)
+    open_max = config.document.hold_limits.open_max
+    if len(account.holds) >= open_max:
+        detail = f"The account has {len(account.holds)} open holds; the app allows {open_max}."
+        raise conflict("too_many_holds", detail, {"holds": len(account.holds), "limit": open_max})
     lots = _hold_lots(recorder, command)
     free = sum(lot.free for lot in lots)
     scope_free = free if command.grant is not None else account.free(command.service)

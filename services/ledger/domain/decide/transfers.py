@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.decide.due import expire_lot
-from services.ledger.domain.decide.granting import LotPlan, make_lot, restore
+from services.ledger.domain.decide.granting import LotPlan, check_lots, make_lot, restore
 from services.ledger.domain.decide.recorder import Decision, Recorder, split
 from services.ledger.domain.decide.spending import require_open, require_spendable, short
 from services.ledger.domain.rejections import invalid, not_found
@@ -45,6 +45,7 @@ def _ended(expires_at: int | None, now: int) -> bool:
 def credit(recorder: Recorder, command: cmd.CreditTransfer) -> Decision:
     """Receive a transfer: one lot for each slice, with its terms; a slice that expired on the way expires here."""
     require_open(recorder.account)
+    check_lots(recorder, len(command.lots))
     amount = sum(lot.amount for lot in command.lots)
     alive = sum(lot.amount for lot in command.lots if not _ended(lot.expires_at, recorder.now))
     recorder.open()
