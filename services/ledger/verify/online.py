@@ -47,6 +47,12 @@ class Verifier:
         self._name = name
         self._anchors = anchors
         self._rhythm = rhythm
+        self.verified: dict[int, int] = {}
+        """Position of each partition up to which everything has been checked, compared and kept."""
+
+        self.turns = 0
+        """How often everything stored has been looked through again."""
+
         self._follower: Follower | None = None
         self._patrol: Patrol | None = None
         self._patrol_at = float("-inf")
@@ -116,6 +122,7 @@ class Verifier:
     async def _walk(self, patrol: Patrol, connection: Connection) -> None:
         if await patrol.step(connection):
             metrics.PATROLS.inc()
+            self.turns += 1
             self._patrol_at = monotonic() + self._rhythm.rest_s
 
     async def _tell(self, found: list[Found]) -> None:
@@ -145,6 +152,7 @@ class Verifier:
             followed = follower.partitions[owned.head.partition]
             by_shard[owned.shard] = by_shard.get(owned.shard, 0) + followed.check.position
             lag += max(0, owned.head.position - followed.compared)
+            self.verified[owned.head.partition] = followed.compared
         self._shards = set(by_shard)
         for shard, position in by_shard.items():
             metrics.VERIFIED.labels(shard).set(position)

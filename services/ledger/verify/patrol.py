@@ -7,6 +7,7 @@ beginning. What was just followed must be as of the same moment, so that every d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import Protocol
 
 import orjson
@@ -26,7 +27,9 @@ from services.ledger.verify.run import text_digest
 from services.ledger.verify.state import State
 
 STEP = 500
-"""Rows or events that one step looks at."""
+"""Rows or events that are looked at together."""
+STEP_S = 0.05
+"""How long one step goes on: its transaction holds back what the database may clean up."""
 PROJECTED = ("accounts", "lots", "holds", "transfers", "configs")
 
 
@@ -59,15 +62,16 @@ class Patrol:
 
     async def step(self, connection: Connection) -> bool:
         """Look at the next few things, all of which were followed up to this moment; whether the turn is complete."""
-        if not await self._walk.step(connection):
-            return False
-        following = next(self._walks, None)
-        if following is not None:
-            self._walk = following
-            return False
-        self._walks = self._turn()
-        self._walk = next(self._walks)
-        return True
+        until = monotonic() + STEP_S
+        while monotonic() < until:
+            if await self._walk.step(connection):
+                following = next(self._walks, None)
+                if following is None:
+                    self._walks = self._turn()
+                    self._walk = next(self._walks)
+                    return True
+                self._walk = following
+        return False
 
     def comparison(self, connection: Connection) -> Comparison:
         """Compares with what is known now."""

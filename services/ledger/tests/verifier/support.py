@@ -30,6 +30,7 @@ class Verifying:
     """A verifier at work."""
 
     pool: Pool
+    verifier: Verifier
     task: asyncio.Task[None]
 
     async def found(self) -> list[tuple[str, int | None, int | None]]:
@@ -51,18 +52,18 @@ class Verifying:
 
     async def catches_up(self) -> None:
         """Wait until everything that is in the log now has been checked and compared."""
-        head = await self.pool.fetchval("SELECT sum(position)::bigint FROM heads")
+        heads = {row["partition"]: row["position"] for row in await self.pool.fetch("SELECT * FROM heads")}
         deadline = monotonic() + DEADLINE_S
-        while verified() < head or sample("projection_lag_events"):
+        while any(self.verifier.verified.get(partition, -1) < position for partition, position in heads.items()):
             self._alive()
-            assert monotonic() < deadline, f"verified {verified()} of {head}"
+            assert monotonic() < deadline, f"verified {self.verifier.verified} of {heads}"
             await asyncio.sleep(0.02)
 
     async def patrols(self) -> None:
         """Wait until everything stored has been looked through once more from now on."""
-        seen = sample("ledger_verifier_patrols_total")
+        seen = self.verifier.turns
         deadline = monotonic() + DEADLINE_S
-        while sample("ledger_verifier_patrols_total") < seen + 2:
+        while self.verifier.turns < seen + 2:
             self._alive()
             assert monotonic() < deadline, "the patrol does not come round"
             await asyncio.sleep(0.02)
@@ -75,10 +76,6 @@ class Verifying:
 def sample(name: str, **labels: str) -> float:
     """A metric as it is scraped."""
     return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-def verified() -> float:
-    return sample("ledger_verified_position", shard="0")
 
 
 def counted() -> dict[str, float]:
@@ -100,7 +97,7 @@ async def verifying(
     verifier = Verifier(pool, state, name=name, anchors=anchors, rhythm=rhythm)
     task = asyncio.create_task(verifier.run())
     try:
-        yield Verifying(pool, task)
+        yield Verifying(pool, verifier, task)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
