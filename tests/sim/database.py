@@ -65,6 +65,7 @@ class Database:
         self.read_only = False
         self.sessions: dict[Session, None] = {}
         self.on_commit: Callable[[str, Host | None, Sequence[Any]], None] = lambda _name, _host, _args: None
+        self.on_fault: Callable[[str, str, Host | None], None] = lambda _sql, _fault, _host: None
         self.on_script: Callable[[Script], None] = lambda _script: None
         """Hears of every read, of every refusal by a statement, and of every transaction that commits, in order."""
 
@@ -299,6 +300,8 @@ class Connection:
             raise asyncpg.InterfaceError("connection is closed")
         database, loop = self._database, self._database.loop
         fault = self._chance.fault("database", sql)
+        if fault:
+            database.on_fault(sql, fault, self._session.host)
         if database.down or self._session.cut or fault == "unsent":
             self.terminate()
             raise ConnectionResetError("connection reset by peer")

@@ -46,12 +46,13 @@ TIMES = LeaseTimes(poll_s=0.7)
 
 
 class SimClock:
-    """A process's clocks: the wall may jump, the monotonic one drifts a little."""
+    """A process's clocks: the wall may jump, the monotonic one drifts a little and stands still in a suspended VM."""
 
     def __init__(self, loop: Loop, drift: float) -> None:
         self._loop = loop
         self._rate = 1.0 + drift
         self.jump_us = 0
+        self.lost_s = 0.0
 
     def now_us(self) -> int:
         """See `Clock`."""
@@ -59,7 +60,7 @@ class SimClock:
 
     def monotonic(self) -> float:
         """See `Clock`."""
-        return self._loop.time() * self._rate
+        return (self._loop.time() - self.lost_s) * self._rate
 
 
 class Node(Host):
@@ -77,7 +78,6 @@ class Node(Host):
         self.pool = db.Pool(database, chance)
         self.bus = SimBus(broker, chance)
         self.killed = False
-        self.started_at = loop.time()
         self.main = loop.spawn(self, self._live())
 
     async def _live(self) -> None:

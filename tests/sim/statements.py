@@ -97,8 +97,12 @@ def _renew(tables: Tables, args: Args) -> Answer:
     if row is None or row["holder"] != holder:
         return [], None
     raised = Row({**dict(row.items()), "beat": row["beat"] + 1})
-    unharmed = Row(invariant=None, partition=None, position=None)
-    return [unharmed], lambda: tables.shards.__setitem__(shard, raised)
+    harm = _halt(tables, args)[0] or [Row(invariant=None, partition=None, position=None)]
+    return harm, lambda: tables.shards.__setitem__(shard, raised)
+
+
+def _halt(tables: Tables, _args: Args) -> Answer:
+    return ([Row(invariant="I5", partition=None, position=None)] if tables.halted else []), None
 
 
 def _give_up(tables: Tables, args: Args) -> Answer:
@@ -284,7 +288,7 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     ("SELECT * FROM ledger_take_over", Statement("take_over", take_over_locks, take_over)),
     ("SELECT holder, url, beat FROM shards", Statement("lease", None, _lease)),
     ("UPDATE shards s SET beat", Statement("renew", _lease_lock, _renew)),
-    ("SELECT v.invariant, v.partition, v.position FROM violations", Statement("halt", None, _none)),
+    ("SELECT v.invariant, v.partition, v.position FROM violations", Statement("halt", None, _halt)),
     ("UPDATE shards SET holder", Statement("give_up", _lease_lock, _give_up)),
     (
         "SELECT r.app, r.user_id, r.key, r.caller,",

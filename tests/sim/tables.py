@@ -36,6 +36,9 @@ class Tables:
 
     heads: dict[int, HeadRow]
     shards: dict[str, Row] = field(default_factory=dict)
+    halted: bool = False
+    """Whether a violation of the books is recorded and not cleared."""
+
     events: dict[int, list[Row]] = field(default_factory=dict)
     versions: set[tuple[str, str, str, int]] = field(default_factory=set)
     by_object: dict[str, list[Row]] = field(default_factory=dict)

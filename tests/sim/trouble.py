@@ -30,6 +30,7 @@ class Trouble:
             self._broker_loses,
             self._trim,
             self._jump,
+            self._halt,
         ]
         self._kinds = self._random.sample(kinds, self._random.randint(1, len(kinds)))
         """Not every run has every kind of fault: those that come alone reach other places."""
@@ -47,8 +48,10 @@ class Trouble:
         """No more faults: the database and the broker are there, and who stood still goes on."""
         world = self._world
         world.database.down = world.database.read_only = world.broker.down = False
+        world.tables.halted = False
         for node in world.nodes:
             node.fuse = 0
+            node.clock.jump_us = 0
             if node.stopped and not node.killed:
                 world.loop.resume(node)
         world.broker.wake()
@@ -86,10 +89,14 @@ class Trouble:
             return
         self._note("pause", node)
         node.stopped = True
+        since = self._world.loop.time()
+        suspended = self._random.random() < 0.3
 
         def go_on() -> None:
             if node.stopped and not node.killed:
                 self._note("resume", node)
+                if suspended:
+                    node.clock.lost_s += self._world.loop.time() - since
                 self._world.loop.resume(node)
 
         self._later(self._random.choice((0.5, 5.0, 12.0)), go_on)
@@ -145,3 +152,10 @@ class Trouble:
         if node is not None:
             self._note("clock jumps", node)
             node.clock.jump_us = self._random.choice((-3_600, -5, 0, 5, 60)) * 1_000_000
+
+    def _halt(self) -> None:
+        """The verifier says that the books are wrong, and somebody that they are not."""
+        tables = self._world.tables
+        self._note("halt")
+        tables.halted = True
+        self._later(4.0, lambda: setattr(tables, "halted", False))

@@ -25,9 +25,11 @@ from services.ledger.verify.tables import account_rows, config_rows, hold_rows, 
 from services.ledger.writer.batch import REPEATABLE
 from tests.sim.bus import Broker
 from tests.sim.loop import Host, Loop
+from tests.sim.statements import statement_of
 from tests.sim.tables import Row, Tables, rows_of
 
 _JSON = frozenset({"cost_basis", "origin", "slices"})
+_TOLD = frozenset({"append", "take_over", "renew", "relay_advance", "COMMIT"})
 _SILENT = frozenset({"config", "account.freeze", "account.unfreeze"})
 """Commands that may find things as they are to be."""
 _OUTCOMES_ONLY = frozenset({"ledger.command_refused.v1", "ledger.command_repeated.v1"})
@@ -93,6 +95,13 @@ class Watch:
         elif name == "take_over":
             self.counts["takeovers"] += 1
             self.note("take over", who, args[0])
+
+    def faulted(self, sql: str, fault: str, host: Host | None) -> None:
+        """A statement or its answer is lost."""
+        name = sql if sql.isupper() else statement_of(sql).name
+        self.counts["statements lost"] += 1
+        if name in _TOLD:
+            self.note(f"{name} {fault}", "" if host is None else host.name)
 
     def _check_published(self, topic: str, partition: int, before: int, after: int) -> None:
         seen = self.broker.seen[TopicPartition(topic, partition)]

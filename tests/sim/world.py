@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from unittest.mock import patch
 
 from libs.events.ids import UlidSource
+from libs.service.clock import to_datetime
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC
 from services.ledger.writer.engine import Limits
 from tests.sim.bus import Broker, SimBus
 from tests.sim.chance import Chance
 from tests.sim.database import Database
 from tests.sim.loop import HOST, Loop
-from tests.sim.nodes import ConsumerNode, LedgerNode, Node, RelayNode
+from tests.sim.nodes import START_US, ConsumerNode, LedgerNode, Node, RelayNode
 from tests.sim.tables import HeadRow, Tables
 from tests.sim.trouble import Trouble
 from tests.sim.watch import Watch
@@ -25,6 +26,8 @@ from tests.sim.workload import Caller, Scene, Sender
 
 CONVERGE_S = 90.0
 """Virtual seconds after the last fault within which all must be answered, published, consumed and settled."""
+SWEPT_S = 5.0
+"""How late a sweep may be once all is well."""
 STEPS_MAX = 3_000_000
 
 
@@ -57,6 +60,7 @@ class World:
         self.broker = Broker(self.loop, self.chance, topics)
         self.watch = Watch(self.loop, self.tables, self.broker)
         self.database.on_commit = self.watch.committed
+        self.database.on_fault = self.watch.faulted
         self.nodes: list[Node] = []
         self.wanted: list[Callable[[], Node]] = []
         self.running: dict[int, Node] = {}
@@ -165,6 +169,10 @@ class World:
         for transfer in tables.transfers.values():
             if transfer["status"] in ("pending", "refused"):
                 return f"transfer {transfer['id']} is {transfer['status']}"
+        late = to_datetime(START_US + round((self.loop.time() - SWEPT_S) * 1e6))
+        for (_, user, _), account in tables.accounts.items():
+            if account["due_at"] is not None and account["due_at"] < late:
+                return f"the account of {user} is due since {account['due_at']}"
         for number, head in tables.heads.items():
             published = tables.relay.get((EVENTS_TOPIC, number))
             if head.position and (published is None or published["seq"] < head.position):
