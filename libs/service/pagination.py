@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
-_CURSOR_LENGTH_MAX = 1024
+CURSOR_LENGTH_MAX = 1024
 
 
 def encode_cursor(place: Mapping[str, str | int]) -> str:
@@ -27,15 +27,17 @@ def encode_cursor(place: Mapping[str, str | int]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(dict(place))).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str | None, shape: Mapping[str, type[str] | type[int]]) -> dict[str, Any] | None:
+def decode_cursor(
+    cursor: str | None, shape: Mapping[str, type[str] | type[int]], *, length_max: int = CURSOR_LENGTH_MAX
+) -> dict[str, Any] | None:
     """The place that `cursor` names, with exactly the fields and types of `shape`; None for no cursor.
 
-    Anything else is `invalid_request` with the code `invalid_cursor`.
+    Anything else, and what is longer than `length_max` characters, is `invalid_request` with the code `invalid_cursor`.
     """
     if cursor is None:
         return None
     fault = invalid("invalid_cursor", "cursor", "Send next_cursor of the page before, unchanged.")
-    if len(cursor) > _CURSOR_LENGTH_MAX:
+    if len(cursor) > length_max:
         raise fault
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

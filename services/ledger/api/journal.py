@@ -20,6 +20,7 @@ from libs.service.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, pag
 from libs.service.problems import NotFound, invalid
 from services.ledger.api import answers
 from services.ledger.api.contract import described
+from services.ledger.api.places import pack, places_before
 from services.ledger.api.support import EVENTS, asset_of, core_of, json_response, own_account, staff
 from services.ledger.domain.amounts import format_units, units_of
 from services.ledger.domain.codec import EVENT_TYPES, format_time
@@ -151,7 +152,7 @@ async def get_events(request: Request) -> Response:
     principal = staff(request, EVENTS)
     query = parse_query(EventsQuery, request.query_params)
     core = core_of(request)
-    before = _places(query.cursor, core.partitions)
+    before = places_before(query.cursor, core.partitions)
     if query.user is not None:
         number = partition_of(principal.app, query.user, core.partitions)
         before = {number: before[number]}
@@ -159,22 +160,8 @@ async def get_events(request: Request) -> Response:
     rows = await journal.app_events(core.reads, principal.app, wanted, before, query.limit + 1)
     for row in rows[: query.limit]:
         before[row.partition] = row.position
-    places = ".".join(f"{before.get(number, 0):x}" for number in range(core.partitions))
+    places = pack([before.get(number, NEWEST) for number in range(core.partitions)])
     return json_response(page(rows, query.limit, lambda _row: {"before": places}, event_view))
-
-
-def _places(cursor: str | None, partitions: int) -> dict[int, int]:
-    """Before which position each partition is read."""
-    place = decode_cursor(cursor, {"before": str})
-    if place is None:
-        return dict.fromkeys(range(partitions), NEWEST)
-    try:
-        positions = [int(text, 16) for text in place["before"].split(".")]
-    except ValueError:
-        positions = []
-    if len(positions) != partitions or not all(0 <= position <= NEWEST for position in positions):
-        raise invalid("invalid_cursor", "cursor", "Send next_cursor of the page before, unchanged.")
-    return dict(enumerate(positions))
 
 
 def event_view(row: LogRow) -> dict[str, Any]:
