@@ -48,6 +48,10 @@ class Session:
     arrives_at: float = 0.0
     closed: bool = False
     in_transaction: bool = False
+    repeatable: bool = False
+    """Whether its transaction reads from one snapshot, which its first statement takes."""
+
+    snapshot: Tables | None = None
     staged: list[Effect] = field(default_factory=list)
     script: Script = field(default_factory=list)
     locked: list[Key] = field(default_factory=list)
@@ -139,7 +143,9 @@ class Database:
             return
         statement = statement_of(op.sql)
         if statement.locks is None:
-            answer, _ = statement.run(self.tables, op.args)
+            if session.repeatable and session.snapshot is None:
+                session.snapshot = self.tables.snapshot()
+            answer, _ = statement.run(session.snapshot or self.tables, op.args)
             self.on_script([(op.sql, op.args, answer)])
             self._done(session, op, answer)
             return
@@ -218,6 +224,7 @@ class Database:
 
     def _release(self, session: Session) -> None:
         """Give the rows free, and let those who wait for them go on."""
+        session.snapshot = None
         session.staged.clear()
         session.script = []
         freed, session.locked = session.locked, []
@@ -283,13 +290,14 @@ class Connection:
         """The status."""
         return await self._call(sql, args)
 
-    def transaction(self, **_options: Any) -> Transaction:
-        """A transaction, as a context."""
-        return Transaction(self)
+    def transaction(self, *, isolation: str = "", readonly: bool = False) -> Transaction:
+        """A transaction, as a context. One that is `readonly` locks nothing anyway."""
+        return Transaction(self, isolation == "repeatable_read")
 
-    def begin(self) -> None:
+    def begin(self, repeatable: bool) -> None:
         """From here on nothing is committed before it is asked for."""
         self._session.in_transaction = True
+        self._session.repeatable = repeatable
 
     async def end(self, how: str) -> None:
         """Commit or roll back."""
@@ -321,11 +329,12 @@ class Connection:
 class Transaction:
     """Committed when its block ends well, else rolled back."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, repeatable: bool) -> None:
         self._connection = connection
+        self._repeatable = repeatable
 
     async def __aenter__(self) -> None:
-        self._connection.begin()
+        self._connection.begin(self._repeatable)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:

@@ -10,6 +10,9 @@ from unittest.mock import patch
 from libs.events.db import Connection
 from libs.events.partition_consumer import PartitionConsumer
 from libs.events.relay import Relay, _messages
+from libs.service.db import Pool
+from services.ledger.store.load import Loaded, load_accounts
+from services.ledger.store.reads import Seen, head_position
 from services.ledger.writer.batch import Batch
 from services.ledger.writer.engine import Writer
 from tests.sim.statements import MOVE_CHECKPOINT
@@ -123,6 +126,17 @@ def checkpoint_before_acknowledgement() -> AbstractContextManager[Any]:
     return patch.object(Relay, "_publish", publish)
 
 
+def read_without_a_snapshot() -> AbstractContextManager[Any]:
+    """An account is read at one moment, and the position that it is said to be of at another."""
+
+    async def read(pool: Pool, key: tuple[str, str, str], partition: int) -> Seen:
+        loaded = Loaded()
+        await load_accounts(pool, [key], loaded)
+        return Seen(loaded.accounts.get(key), await head_position(pool, partition))
+
+    return patch("tests.sim.workload.account_at_head", read)
+
+
 def feed_never_asked() -> AbstractContextManager[Any]:
     """A consumer lives by Kafka alone."""
 
@@ -146,5 +160,6 @@ MISTAKES: dict[str, Mistake] = {
         checkpoint_without_compare,
         checkpoint_before_acknowledgement,
         feed_never_asked,
+        read_without_a_snapshot,
     )
 }

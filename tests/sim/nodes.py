@@ -18,6 +18,7 @@ from libs.events.db import Pool as EventsPool
 from libs.events.envelope import Envelope, envelope_from_json
 from libs.events.feed import LIMIT_DEFAULT, FeedPage, FeedUnavailable, render_feed
 from libs.events.log_source import Stream
+from libs.events.partition import partition_of
 from libs.events.relay import Relay
 from libs.service.clock import TestClocks
 from libs.service.db import Connection, Pool
@@ -148,6 +149,10 @@ class LedgerNode(Node):
     async def _connect(self) -> Connection:
         await asyncio.sleep(self.chance.latency_s())
         return cast("Connection", db.Connection(self.database, self.chance))
+
+    def partition_of(self, app: str, user: str) -> int:
+        """Where a user's account lies."""
+        return partition_of(app, user, self.partitions)
 
     async def decide(self, request: Request) -> Answer:
         """What its door does with a request, in this process."""

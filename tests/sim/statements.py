@@ -187,6 +187,10 @@ def _head_positions(tables: Tables, _args: Args) -> Answer:
     return [Row(partition=head.partition, position=head.position) for head in tables.heads.values()], None
 
 
+def _head_position(tables: Tables, args: Args) -> Answer:
+    return [Row(position=tables.heads[args[0]].position)], None
+
+
 def _log_page(tables: Tables, args: Args) -> Answer:
     partition, after, limit = args
     rows = tables.events[partition][after : after + limit]
@@ -325,6 +329,7 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     ("SELECT EXISTS (SELECT FROM results", Statement("retention", None, _no)),
     ("SELECT app, now FROM test_clocks", Statement("test_clocks", None, _none)),
     ("SELECT partition, position FROM heads", Statement("heads", None, _head_positions)),
+    ("SELECT position FROM heads WHERE", Statement("head", None, _head_position)),
     ("SELECT position, app, user_id, type,", Statement("log", None, _log_page)),
     ("SELECT s.stream, coalesce(f.forked_at", Statement("streams", None, _streams)),
     ("\nINSERT INTO relay_checkpoints", Statement("relay_take_over", _relay_locks, _relay_take_over)),

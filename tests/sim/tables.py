@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SEPARATOR = "\x1f"
@@ -58,6 +58,16 @@ class Tables:
 
     outcomes: dict[str, str] = field(default_factory=dict)
     """What a sender's consumer has recorded: command id → event id."""
+
+    def snapshot(self) -> Tables:
+        """As it is now, of what reads look at; rows never change, they are replaced."""
+        return replace(
+            self,
+            heads={number: replace(head) for number, head in self.heads.items()},
+            accounts=dict(self.accounts),
+            lots=dict(self.lots),
+            holds=dict(self.holds),
+        )
 
 
 def values(column: str) -> list[str | None]:

@@ -10,15 +10,17 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from libs.events.bus import TopicPartition
+from services.ledger.domain.state import Account
 from services.ledger.requests import Answer, Request
 from services.ledger.store.heads import Head
 from services.ledger.store.log_reads import LogEvent
 from services.ledger.store.log_source import EVENTS_TOPIC
+from services.ledger.store.reads import Seen
 from services.ledger.verify.checks import PartitionCheck
 from services.ledger.verify.fold import Fold
 from services.ledger.verify.tables import account_rows, config_rows, hold_rows, lot_rows, transfer_rows
@@ -48,6 +50,15 @@ class Asked:
     body: bytes = b""
 
 
+class Look(NamedTuple):
+    """A read of an account: when it was sent, and what was seen at which position."""
+
+    key: tuple[str, str, str]
+    partition: int
+    sent: int
+    seen: Seen
+
+
 @dataclass
 class Watch:
     """Collects what happens in a run, and what of it must not."""
@@ -58,6 +69,7 @@ class Watch:
     trace: list[tuple[Any, ...]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     moment: int = 0
 
@@ -123,18 +135,26 @@ class Watch:
 
     def sends(self, caller: str, key: str, kind: str) -> Asked:
         """A caller sends a command for the first time."""
-        self.moment += 1
-        asked = Asked(caller, key, kind, self.moment)
+        asked = Asked(caller, key, kind, self.now())
         self.asked.append(asked)
         return asked
 
     def knows(self, asked: Asked, status: int, body: bytes) -> None:
         """A caller knows its outcome, perhaps not for the first time."""
-        self.moment += 1
         if asked.answered is None:
-            asked.answered, asked.status, asked.body = self.moment, status, body
+            asked.answered, asked.status, asked.body = self.now(), status, body
         elif (asked.status, asked.body) != (status, body):
             self.wrong("I6", f"{asked.key} was answered {asked.status}, and then {status} or another body")
+
+    def now(self) -> int:
+        """The moment of something that a caller does."""
+        self.moment += 1
+        return self.moment
+
+    def looked(self, look: Look) -> None:
+        """An account was read."""
+        self.looks.append(look)
+        self.note("look", look.key[1], look.seen.position)
 
     # In the end
 
@@ -143,8 +163,13 @@ class Watch:
         checks = []
         for number in range(partitions):
             check = PartitionCheck(number, partitions)
+            looks = sorted([one for one in self.looks if one.partition == number], key=lambda one: one.seen.position)
             for row in self.tables.events[number]:
+                self._check_looks(looks, check)
                 check.feed(_log_event(row))
+            self._check_looks(looks, check)
+            if looks:
+                self.wrong("I9", f"a read states position {looks[0].seen.position}, beyond the log")
             head = self.tables.heads[number]
             check.finish(Head(number, head.position, head.hash, head.epoch, head.time_us))
             for violation in check.found.kept:
@@ -154,6 +179,14 @@ class Watch:
         self._check_clearing(checks)
         self._check_answers()
         self._check_once()
+
+    def _check_looks(self, looks: list[Look], check: PartitionCheck) -> None:
+        """I9: a read equals the fold at its stated position."""
+        while looks and looks[0].seen.position == check.position:
+            look = looks.pop(0)
+            told, folded = look.seen.account, check.fold.accounts.get(look.key)
+            if (None if told is None else _balance(told)) != (None if folded is None else _balance(folded)):
+                self.wrong("I9", f"{look.key[1]} was read at {check.position} other than the log says")
 
     def _check_tables(self, folds: list[Fold], partitions: int) -> None:
         tables = self.tables
@@ -207,7 +240,12 @@ class Watch:
                 if asked.status < 300 and asked.kind not in _SILENT and not spans[asked.caller, asked.key]:
                     self.wrong("I6", f"{asked.kind} {asked.key} was answered {asked.status}, but is not in the log")
         floor: dict[int, int] = {}
-        for _, what, asked in sorted(happened, key=lambda one: one[0]):
+        looks = sorted(self.looks, key=lambda look: look.sent, reverse=True)
+        for moment, what, asked in sorted(happened, key=lambda one: one[0]):
+            while looks and looks[-1].sent < moment:
+                look = looks.pop()
+                if look.seen.position < floor.get(look.partition, 0):
+                    self.wrong("I9", f"{look.key[1]} was read at a position before what had been answered")
             for partition, position in spans[asked.caller, asked.key]:
                 if what == "answered":
                     floor[partition] = max(floor.get(partition, 0), position)
@@ -249,6 +287,11 @@ class Watch:
 
 def _log_event(row: Row) -> LogEvent:
     return LogEvent(*list(row.values())[:22])
+
+
+def _balance(account: Account) -> tuple[Any, ...]:
+    lots = {lot.terms.id: lot.remaining for lot in account.lots.values()}
+    return (account.version, account.settled, account.held, account.owed, lots, sorted(account.holds))
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -20,16 +20,18 @@ from libs.events.envelope import Envelope, to_headers
 from libs.events.ids import Ids, UlidSource
 from libs.events.partition import partition_of
 from libs.service.clock import to_datetime
+from libs.service.db import Pool
 from libs.service.problems import Problem
 from services.ledger.domain.config import ConfigDocument
 from services.ledger.handlers.commands import KINDS, Origin, request_for
 from services.ledger.requests import Answer, ApplyConfig, Request
+from services.ledger.store.reads import UNREACHABLE, Seen, account_at_head
 from services.ledger.writer.log import APP_ACCOUNT
 from tests.sim.bus import SimBus
 from tests.sim.chance import Chance
 from tests.sim.loop import Loop
 from tests.sim.nodes import COMMANDS_TOPIC, SENDER, START_US, LedgerNode
-from tests.sim.watch import Asked, Watch
+from tests.sim.watch import Asked, Look, Watch
 
 APP = "coins"
 USERS = ("ann", "ben", "cy", "dot")
@@ -83,6 +85,8 @@ class Caller:
             await self._ask(asked, make)
             if self._random.random() < 0.1:
                 await self._ask(asked, make)
+            if self._random.random() < 0.2:
+                await self._look()
 
     async def _ask(self, asked: Asked, make: Make) -> None:
         while True:
@@ -118,6 +122,20 @@ class Caller:
         if answer.status < FINAL_BELOW:
             self._watch.answered(request, answer, node)
         self._loop.later(0.0005, _deliver, reply, answer)
+
+    async def _look(self) -> None:
+        """Read an account, once, from any process."""
+        nodes = self._nodes()
+        if not nodes:
+            return
+        node, user = self._random.choice(nodes), self._random.choice(USERS)
+        sent_at = self._watch.now()
+        reply: asyncio.Future[Seen | None] = self._loop.create_future()
+        self._loop.spawn(node, _read(node, user, reply))
+        await asyncio.wait([reply], timeout=3.0)
+        seen = reply.result() if reply.done() else None
+        if seen is not None:
+            self._watch.looked(Look((APP, user, "coins"), node.partition_of(APP, user), sent_at, seen))
 
     def _remember(self, answer: Answer) -> None:
         if answer.status < 300:
@@ -277,6 +295,16 @@ class Sender:
                 await asyncio.sleep(0.5)
             else:
                 return
+
+
+async def _read(node: LedgerNode, user: str, reply: asyncio.Future[Seen | None]) -> None:
+    """In the process: an account as its door shows it."""
+    try:
+        seen = await account_at_head(cast("Pool", node.pool), (APP, user, "coins"), node.partition_of(APP, user))
+    except UNREACHABLE:
+        seen = None
+    if not reply.done():
+        reply.set_result(seen)
 
 
 def _deliver(reply: asyncio.Future[Answer | None], answer: Answer) -> None:
