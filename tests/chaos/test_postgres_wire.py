@@ -85,9 +85,8 @@ async def test_an_append_on_a_half_open_link_is_found_out(books: Database, kind:
         writer = await ledger.writer()
         cuts = iter([kind])
         proxy.choose = lambda: next(cuts, None)
-        began = time.monotonic()
-        done = await ledger.do("charge", "ann", amount=1, key="k")
-        assert time.monotonic() - began < 30
+        async with asyncio.timeout(30):
+            done = await ledger.do("charge", "ann", amount=1, key="k")
         assert done.status == 201
         assert not done.replayed, "who waited was told, without asking again"
         assert proxy.cuts == Counter({kind: 1})
