@@ -36,11 +36,12 @@ RefKey = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class StoredResult:
-    """The outcome under an idempotency key."""
+    """The outcome under an idempotency key; `command` is the id of the one that came to it."""
 
     fingerprint: bytes
     status: int
     body: bytes
+    command: str
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ def _keys(*names: str) -> str:
 
 
 _RESULTS = (
-    "SELECT r.app, r.user_id, r.key, r.caller, r.fingerprint, r.status, r.body"
+    "SELECT r.app, r.user_id, r.key, r.caller, r.fingerprint, r.status, r.body, r.command_id"
     f" FROM {_keys('app', 'user_id', 'key', 'caller')} JOIN results r USING (app, user_id, key, caller)"
 )
 _REFS = (
@@ -102,8 +103,8 @@ _OF_ACCOUNTS = f"FROM {_keys('app', 'user_id', 'asset')} JOIN"
 
 async def load_results(pool: Pool, keys: Sequence[ResultKey], into: Loaded) -> None:
     """Outcomes under these idempotency keys."""
-    for app, user, key, caller, fingerprint, status, body in await pool.fetch(_RESULTS, *columns(keys)):
-        into.results[app, user, key, caller] = StoredResult(fingerprint, status, body)
+    for app, user, key, caller, *stored in await pool.fetch(_RESULTS, *columns(keys)):
+        into.results[app, user, key, caller] = StoredResult(*stored)
 
 
 async def load_refs(pool: Pool, keys: Sequence[RefKey], into: Loaded) -> None:

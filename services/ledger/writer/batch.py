@@ -28,6 +28,7 @@ from services.ledger.writer.effects import Effects
 from services.ledger.writer.finding import Finder, Situation
 from services.ledger.writer.layer import Layer, Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origin, origin_of
+from services.ledger.writer.telling import Told, known_outcome, refusal, repetition
 
 _NO_RECORDS = Records()
 REPEATABLE = frozenset({402, 404, 409})
@@ -174,6 +175,9 @@ class Batch:
                 if result.fingerprint != request.fingerprint:
                     detail = "This idempotency key was used with another request."
                     raise Rejected(422, "idempotency_key_reused", detail)
+                if result.command != request.command_id:
+                    # Its sender waits for this command's id, which the log does not know yet.
+                    self._tell(request, known_outcome(request, result))
                 return Answer(result.status, result.body, replayed=True)
         if request.unique_ref is None:
             return None
@@ -182,14 +186,7 @@ class Batch:
             return None
         if ref.fingerprint != request.unique_fingerprint:
             raise conflict("unique_ref_taken", "This unique_ref belongs to another request.", {"first": ref.object})
-        if request.door == "kafka":
-            event = ev.CommandRepeated(
-                command=request.command_id,
-                command_type=request.message_type or request.type,
-                first=ref.object,
-                user=request.user,
-            )
-            self._add_app_event(request, event)
+        self._tell(request, repetition(request, ref.object))
         return self._store(request, Answer(ref.status, ref.body, replayed=True))
 
     def _store(self, request: Request, answer: Answer) -> Answer:
@@ -198,7 +195,7 @@ class Batch:
         position = self.log.touch(partition).position
         if request.key:
             key = (request.app, request.user, request.key, request.caller)
-            self.layer.results[key] = StoredResult(request.fingerprint, answer.status, answer.body)
+            self.layer.results[key] = StoredResult(request.fingerprint, answer.status, answer.body, request.command_id)
             self.rows.results.append(
                 (
                     request.app,
@@ -294,22 +291,21 @@ class Batch:
             self.log.heads[partition].time_us = event.at
         return self.log.heads[partition].position
 
+    def _tell(self, request: Request, event: Told, partition: int | None = None) -> None:
+        """Tell the sender of a command over Kafka: once for each id, among those that were told of lately."""
+        told = (request.caller, event.command)
+        if request.door != "kafka" or newest(self._layers.told, told):
+            return
+        self.layer.told[told] = True
+        self._add_app_event(request, event, partition)
+
     def _refuse(self, request: Request, rejected: Rejected) -> Answer:
         """The problem that a refused request is answered with. A refusal by Kafka is an event: its sender must hear."""
         problem = problem_of(rejected)
         answer = Answer(rejected.status, orjson.dumps(problem.to_dict(request.request_id)), outcome=rejected.code)
         if rejected.status == NOT_NOW:
             return answer
-        if request.door == "kafka":
-            event = ev.CommandRefused(
-                command=request.command_id,
-                command_type=request.message_type or request.type,
-                status=rejected.status,
-                code=rejected.code,
-                detail=rejected.detail,
-                user=request.user or None,
-            )
-            self._add_app_event(request, event)
+        self._tell(request, refusal(request, rejected))
         return self._store(request, answer) if rejected.status in REPEATABLE else answer
 
     def _bury(self, request: Request) -> Answer:
@@ -334,14 +330,8 @@ class Batch:
             },
         )
         if message.message_id and message.app:
-            event = ev.CommandRefused(
-                command=message.message_id,
-                command_type=message.message_type or "",
-                status=400,
-                code=message.reason,
-                detail=message.detail,
-            )
-            self._add_app_event(request, event, cursor.partition)
+            request.message_type = message.message_type or ""
+            self._tell(request, refusal(request, Rejected(400, message.reason, message.detail)), cursor.partition)
         return Answer(400, b"{}", outcome=message.reason)
 
     # The app's configuration

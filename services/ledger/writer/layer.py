@@ -22,6 +22,8 @@ K_contra = TypeVar("K_contra", contravariant=True)
 V_co = TypeVar("V_co", covariant=True)
 Place = tuple[str, str, int]
 """A partition of commands: cluster id, topic, partition."""
+CommandKey = tuple[str, str]
+"""Who sent a command over Kafka, and its id."""
 
 
 class Recent(Generic[K, V]):
@@ -57,7 +59,10 @@ class Lookup(Protocol[K_contra, V_co]):
 
 @dataclass(slots=True)
 class Layer:
-    """What one batch has decided. `lots` are dead ones that an account no longer carries."""
+    """What one batch has decided. `lots` are dead ones that an account no longer carries.
+
+    `told` are commands that an event of the app, not of an account, has answered.
+    """
 
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     results: dict[ResultKey, StoredResult] = field(default_factory=dict)
@@ -69,6 +74,7 @@ class Layer:
     transfers: dict[str, StoredTransfer] = field(default_factory=dict)
     configs: dict[str, AppConfig] = field(default_factory=dict)
     cursors: dict[Place, int] = field(default_factory=dict)
+    told: dict[CommandKey, bool] = field(default_factory=dict)
 
 
 class Committed:
@@ -89,6 +95,7 @@ class Committed:
         self.transfers: Recent[str, StoredTransfer] = Recent(recent_max)
         self.configs: dict[str, AppConfig] = {}
         self.cursors: dict[Place, int] = {}
+        self.told: Recent[CommandKey, bool] = Recent(recent_max)
 
     def pour(self, upper: Layer) -> None:
         """Take over what a committed batch decided; dead lots leave their accounts."""
@@ -111,6 +118,7 @@ class Committed:
         self.transfers.update(upper.transfers)
         self.configs.update(upper.configs)
         self.cursors.update(upper.cursors)
+        self.told.update(upper.told)
 
 
 class Layers:
@@ -126,6 +134,7 @@ class Layers:
         "refs",
         "resolutions",
         "results",
+        "told",
         "transfers",
     )
 
@@ -140,6 +149,7 @@ class Layers:
         self.transfers: tuple[Lookup[str, StoredTransfer], ...] = tuple(layer.transfers for layer in layers)
         self.configs: tuple[Lookup[str, AppConfig], ...] = tuple(layer.configs for layer in layers)
         self.cursors: tuple[Lookup[Place, int], ...] = tuple(layer.cursors for layer in layers)
+        self.told: tuple[Lookup[CommandKey, bool], ...] = tuple(layer.told for layer in layers)
 
     def events(self, object_id: str) -> list[tuple[int, ev.Event]]:
         """The events of an object that any layer holds, oldest first."""

@@ -357,7 +357,10 @@ class CommandRefused(AppEvent):
 
 @contract("ledger.command_repeated.v1")
 class CommandRepeated(AppEvent):
-    """A command whose `unique_ref` was taken under another key: `first` is the object that the earlier one made."""
+    """A command that was done before under another id, by its idempotency key or its `unique_ref`: nothing happened.
+
+    `first` is the object that the earlier one made.
+    """
 
     command: str
     command_type: str

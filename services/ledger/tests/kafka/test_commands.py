@@ -134,6 +134,44 @@ async def test_a_taken_unique_ref_is_answered_with_the_first(world: World, ledge
     assert await world.balances(ledger, "ann") == (500, 0, 0)
 
 
+async def test_another_command_under_a_known_key_hears_what_the_first_came_to(world: World, ledger: Ledger) -> None:
+    order, charge = c.GrantCredits(user="ann", amount="5"), c.ChargeCredits(user="ann", amount="6")
+    first = await world.done(ledger, order, "ann", key="order-1")
+    refused = await world.done(ledger, charge, "ann", key="sale-1")
+    await world.done(ledger, order, "ann", key="order-2")
+
+    again = await world.done(ledger, order, "ann", key="order-1")
+    assert (again.kind, again.payload["first"]) == ("command_repeated", first.payload["lot"]["grant"])
+    still = await world.done(ledger, charge, "ann", key="sale-1")
+    assert (still.kind, still.user) == ("command_refused", "@app")
+    for name in ("status", "code", "detail", "user", "command_type"):
+        assert still.payload[name] == refused.payload[name]
+    assert await world.balances(ledger, "ann") == (1000, 0, 0)
+
+
+async def test_what_is_told_is_told_once_for_each_command(world: World, ledger: Ledger) -> None:
+    order = world.command(c.GrantCredits(user="ann", amount="5"), "ann", key="order-1")
+    short = world.command(c.ChargeCredits(user="ann", amount="6"), "ann", key="sale-1")
+    await world.publish(order, short)
+    told_of = [
+        world.command(c.GrantCredits(user="ann", amount="5"), "ann", key="order-1"),
+        world.command(c.GrantCredits(user="ann", amount="7"), "ann", key="order-1"),
+        world.command(c.ChargeCredits(user="ann", amount="6"), "ann", key="sale-1"),
+        world.command(c.GrantCredits(user="ann", amount="0.001"), "ann"),
+        world.command(c.GrantCredits(user="ann", amount="1"), "ann", source="stranger"),
+    ]
+    for _ in range(3):
+        await world.publish(*told_of, order, short)
+    await world.passed(ledger, partition_of(APP, "ann", PARTITIONS))
+    assert [len(await world.told(ledger, command.id)) for command in (order, short, *told_of)] == [2, 1, 1, 1, 1, 1, 1]
+    # An id is its sender's own: who borrows it does not keep another from hearing.
+    borrowed = changed(world.command(c.GrantCredits(user="ann", amount="0.001"), "ann", source="codes"), id=short.id)
+    await world.publish(borrowed)
+    await world.passed(ledger, partition_of(APP, "ann", PARTITIONS))
+    assert len(await world.told(ledger, short.id)) == 2
+    assert (await verify(ledger.dsn)).violations == []
+
+
 async def test_keys_are_each_callers_own_whatever_door_they_come_by(world: World, ledger: Ledger) -> None:
     fields = c.GrantCredits(user="ann", amount="1")
     for sub in ("web", "anything"):
