@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 from pydantic import SecretStr
@@ -37,8 +38,19 @@ NOT_YET = (OSError, asyncio.TimeoutError, asyncpg.CannotConnectNowError, asyncpg
 
 
 def reveal(dsn: SecretStr | str) -> str:
-    """The text of a DSN that may be wrapped as a secret."""
-    return dsn.get_secret_value() if isinstance(dsn, SecretStr) else dsn
+    """The text of a DSN that may be wrapped as a secret; ValueError when a sign in its password was not quoted.
+
+    Otherwise the driver would take a part of the password for a port or a database, and name it in its error.
+    """
+    text = dsn.get_secret_value() if isinstance(dsn, SecretStr) else dsn
+    try:
+        parts = urlsplit(text)
+        sound = (parts.port or 0) >= 0 and "@" not in f"{parts.path}{parts.query}{parts.fragment}"
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("the address of the database cannot be read: signs in its password must be percent-encoded")
+    return text
 
 
 async def create_pool(

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from libs.service.db import KEEPALIVE, Pool, connect, create_pool, ping
+from libs.service.db import KEEPALIVE, Pool, connect, create_pool, ping, reveal
 from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -96,3 +96,24 @@ async def test_waiting_has_an_end_and_wrong_credentials_are_not_waited_for(datab
     async with asyncio.timeout(10):
         with pytest.raises(asyncpg.InvalidPasswordError):
             await create_pool(wrong, application_name="ledger", wait_s=60)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://ledger:half/other@db/ledger",
+        "postgresql://ledger:12/half@db/ledger",
+        "postgresql://ledger:99999/half@db/ledger",
+        "postgresql://ledger:half?other@db/ledger",
+        "postgresql://ledger:1#half@db/ledger",
+    ],
+)
+def test_an_address_whose_password_is_not_quoted_is_refused_without_a_part_of_it(dsn: str) -> None:
+    with pytest.raises(ValueError, match="must be percent-encoded") as refused:
+        reveal(SecretStr(dsn))
+    assert "half" not in str(refused.value)
+
+
+def test_an_address_is_told_as_it_is() -> None:
+    for dsn in ("postgresql://ledger:a%2Fb@db:5432/ledger?sslmode=disable", "postgresql:///ledger"):
+        assert reveal(SecretStr(dsn)) == reveal(dsn) == dsn
