@@ -37,6 +37,7 @@ LEDGER = Service(
     processes=(
         Process("ledger", ("-m", "services.ledger", "serve")),
         Process("ledger-relay", ("-m", "services.ledger", "relay"), port_offset=100),
+        Process("ledger-verifier", ("-m", "services.ledger", "verifier"), port_offset=200),
     ),
     topics={"ledger.events": PARTITIONS_DEFAULT, "ledger.commands": PARTITIONS_DEFAULT},
 )

@@ -54,7 +54,8 @@ async def verifying(settings: LedgerSettings) -> AsyncIterator[tuple[Verifier, H
                 settings.verifier_rest_s,
                 Pace(settings.verifier_events_max, settings.verifier_accounts_max),
             )
-            anchors = AnchorWatch(settings.anchors or settings.data / "anchors", settings.jwks_file)
+            keys = settings.anchor_jwks_file or settings.jwks_file
+            anchors = AnchorWatch(settings.anchors or settings.data / "anchors", keys)
             yield Verifier(pool, state, name=process_name(), anchors=anchors, rhythm=rhythm), health
         finally:
             await asyncio.to_thread(state.close)

@@ -171,6 +171,7 @@ async def test_a_charge_and_its_refusal_on_what_the_compose_file_starts(network:
     network.run("ledger-migrate")
     network.start("ledger")
     network.start("ledger-relay")
+    network.start("ledger-verifier")
     for process in LEDGER.processes:
         eventually(partial(network.ready, network.port_base + 1 + process.port_offset), READY_S)
 

@@ -23,7 +23,7 @@ from libs.service.keys import issue_token, newest_key
 from libs.service.settings import PORTS
 
 START_S = 60.0
-RELAY_OFFSET = 100
+RELAY_OFFSET, VERIFIER_OFFSET = 100, 200
 RETRY = Retry(attempts=3, total_s=5.0)
 TALLYSTICK = (sys.executable, "-m", "libs.service.cli")
 
@@ -163,6 +163,7 @@ def start_suite(directory: Path, *, owner_pid: int, held_fds: Sequence[int]) -> 
 
 def free_port_base() -> int:
     """A base below the ports that the system gives to clients, with all of the suite's ports behind it free."""
-    offsets = (PORTS["ledger"], PORTS["ledger"] + RELAY_OFFSET, PORTS["postgres"])
-    first = 10_000 + os.getpid() % 50 * 200
-    return next(base for base in range(first, 21_000, 200) if not any(is_taken(base + offset) for offset in offsets))
+    ledger = PORTS["ledger"]
+    offsets = (ledger, ledger + RELAY_OFFSET, ledger + VERIFIER_OFFSET, PORTS["postgres"])
+    first = 10_000 + os.getpid() % 36 * 300
+    return next(base for base in range(first, 21_000, 300) if not any(is_taken(base + offset) for offset in offsets))
