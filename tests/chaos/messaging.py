@@ -1,0 +1,196 @@
+"""The ledger between its topics: commands come from Kafka, events go there, and a service keeps a diary of them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from libs.events.bus import Bus
+from libs.events.consumer import Consumer, Subscription, Times
+from libs.events.contracts.base import Contract
+from libs.events.contracts.ledger import commands as c
+from libs.events.db import MIGRATIONS, Connection, Pool
+from libs.events.envelope import Envelope
+from libs.events.feed import FeedClient, render_feed
+from libs.events.ids import parse_id
+from libs.service.db import create_pool
+from libs.service.migrations import migrate
+from services.ledger.store.log_source import LedgerLog
+from services.ledger.tests.kafka.world import DOCUMENT, World, eventually, topics
+from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on, prepare
+from services.ledger.verify.run import verify
+from tests.plugins.postgres import Database, DatabaseFrom
+
+TIMES = Times(silence_s=1.0, retry_first_s=0.02, retry_max_s=0.2, attend_s=0.05)
+BUS_TIMEOUT_S = 2.0
+USERS = 10
+
+
+async def _prepare_books(database: Database) -> None:
+    await prepare(database)
+    async with ledger_on(database) as ledger:
+        await ledger.configure(**DOCUMENT)
+
+
+async def _prepare_diary(database: Database) -> None:
+    await migrate(database.owner_dsn, [MIGRATIONS], database.runtime)
+    async with await create_pool(database.owner_dsn, application_name="prepare") as pool:
+        await pool.execute(
+            "CREATE TABLE diary (partition int, seq bigint, event_id text, place bigint GENERATED ALWAYS AS IDENTITY);"
+            f" GRANT SELECT, INSERT, DELETE ON diary TO {database.runtime}"
+        )
+
+
+@dataclass
+class Trial:
+    """The parts that talk over Kafka. `world` reaches it as the ledger does; `direct` is a good link of the test's."""
+
+    world: World
+    ledger: Ledger
+    direct: World
+    bus: Bus
+    diary: Pool
+    http: httpx.AsyncClient
+    chance: random.Random
+    sent: dict[str, Envelope] = field(default_factory=dict)
+    feed_requests: int = 0
+    pause_s: Callable[[], float] = lambda: 0.0
+    """How long the diary takes for a transaction."""
+
+    def consumer(self) -> Consumer:
+        """Keeps the diary, over the link that is tried."""
+        feed = FeedClient(self.http, "http://ledger")
+        subscription = Subscription("ledger", self.world.events, range(PARTITIONS), feed)
+        return Consumer(
+            "diary", self.diary, self.bus, [subscription], {}, observers=[self._note], rebuild=_forget, times=TIMES
+        )
+
+    async def _note(self, connection: Connection, events: Any) -> None:
+        await asyncio.sleep(self.pause_s())
+        await connection.executemany(
+            "INSERT INTO diary (partition, seq, event_id) VALUES ($1, $2, $3)",
+            [(parse_id(event.id), event.seq, event.id) for event in events],
+        )
+
+    async def send(self, count: int, pause_s: float = 0.01) -> None:
+        """Put commands on their topic over the good link; each user's in the order in which they are made."""
+        for _ in range(count):
+            user = f"user{self.chance.randrange(USERS)}"
+            command: Contract = self.chance.choice(
+                [
+                    c.GrantCredits(user=user, amount="3"),
+                    c.ChargeCredits(user=user, amount="2"),
+                    c.CreateHold(user=user, amount="1"),
+                ]
+            )
+            envelope = self.direct.command(command, user)
+            self.sent[envelope.id] = envelope
+            await self.direct.publish(envelope)
+            await asyncio.sleep(self.chance.uniform(0, pause_s))
+
+    async def arrived(self) -> None:
+        """Wait until every command has its outcome and the diary has every event."""
+
+        async def decided() -> bool:
+            rows = await self.ledger.pool.fetch("SELECT DISTINCT causation_id FROM events")
+            return self.sent.keys() <= {row["causation_id"] for row in rows}
+
+        async def noted() -> bool:
+            events = await self.ledger.pool.fetchval("SELECT count(*) FROM events")
+            return bool(await self.diary.fetchval("SELECT count(DISTINCT event_id) FROM diary") == events)
+
+        await eventually(decided, "an outcome of every command")
+        await eventually(noted, "every event in the diary")
+
+    async def check(self, *, in_order: bool = True) -> int:
+        """Every command was decided once and in order, and the diary is the log; how many commands (I6, I7, I10)."""
+        told = await self.direct.told(self.ledger)
+        transactions: dict[str, set[str]] = {}
+        order: dict[str, list[str]] = {}
+        for event in told:
+            if event.cause in self.sent and event.transaction not in transactions.setdefault(event.cause, set()):
+                transactions[event.cause].add(event.transaction)
+                order.setdefault(self.sent[event.cause].subject, []).append(event.cause)
+        assert {cause: len(each) for cause, each in transactions.items()} == dict.fromkeys(self.sent, 1)
+        if in_order:
+            for user, causes in order.items():
+                assert causes == [one.id for one in self.sent.values() if one.subject == user]
+        noted = await self.diary.fetch("SELECT partition, seq, event_id FROM diary ORDER BY place")
+        for partition in range(PARTITIONS):
+            pages = [(row["seq"], row["event_id"]) for row in noted if row["partition"] == partition]
+            assert pages == [(each.position, each.event_id) for each in told if each.partition == partition]
+        assert (await verify(self.ledger.dsn)).violations == []
+        return len(self.sent)
+
+
+async def _forget(connection: Connection, _source: str, _topic: str, partition: int, forked_at: int) -> None:
+    await connection.execute("DELETE FROM diary WHERE partition = $1 AND seq > $2", partition, forked_at)
+
+
+@asynccontextmanager
+async def running(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run parts beside the block; their failure fails it."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+@asynccontextmanager
+async def trial(
+    database_from: DatabaseFrom,
+    monkeypatch: pytest.MonkeyPatch,
+    make_topics: Callable[[dict[str, int]], Coroutine[Any, Any, None]],
+    *,
+    kind: str,
+    address: str,
+    tried: str,
+    seed: int,
+) -> AsyncIterator[Trial]:
+    """Ledger, relay and diary, all running; they reach Kafka by `tried`, the test by `address`.
+
+    Relay and diary may be ended and begun again by the test: they run while `running(...)` does.
+    """
+    books = await database_from("ledger-kafka", _prepare_books)
+    diary = await database_from("chaos-diary", _prepare_diary)
+    commands, events = topics()
+    monkeypatch.setattr("services.ledger.consumers.COMMANDS_TOPIC", commands)
+    monkeypatch.setattr("services.ledger.store.log_source.EVENTS_TOPIC", events)
+    names = {commands: PARTITIONS, events: PARTITIONS}
+    await make_topics(names)
+    async with AsyncExitStack() as stack:
+        good = await stack.enter_async_context(Bus(address, names, timeout_s=10.0))
+        ledgers = await stack.enter_async_context(Bus(tried, names, timeout_s=BUS_TIMEOUT_S, probe_s=0.1))
+        diarys = await stack.enter_async_context(Bus(tried, names, timeout_s=BUS_TIMEOUT_S, probe_s=0.1))
+        pool = await stack.enter_async_context(await create_pool(diary.runtime_dsn, application_name="diary"))
+        world = World(kind, books, commands, events, ledgers)
+        ledger = await stack.enter_async_context(world.ledger())
+
+        async def feed(request: Request) -> Response:
+            made.feed_requests += 1
+            query = request.query_params
+            place = query["topic"], int(query["partition"]), int(query["after"]), int(query["limit"])
+            return Response(await render_feed(LedgerLog(ledger.pool), *place), media_type="application/json")
+
+        transport = httpx.ASGITransport(Starlette(routes=[Route("/v1/feed", feed)]))
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://ledger"))
+        direct = World(kind, books, commands, events, good)
+        made = Trial(world, ledger, direct, diarys, pool, http, random.Random(seed))  # noqa: S311
+        yield made
