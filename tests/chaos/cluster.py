@@ -193,9 +193,10 @@ class Cluster:
         """End the connections of the applications that are called so; how many."""
         return int(
             await self.sql(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
                 " WHERE application_name LIKE $1 AND pid <> pg_backend_pid()",
                 application,
+                database="postgres",
             )
         )
 

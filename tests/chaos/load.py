@@ -26,8 +26,8 @@ from libs.events.contracts.ledger.commands import ChargeCredits, GrantCredits
 from libs.events.outbox import Cause, Outbox
 from tests.chaos.cluster import APP, SERVICE
 
-PAUSE_S = 0.03
-ATTEMPT_S = 4.0
+PAUSE_S = 0.1
+ATTEMPT_S = 3.0
 POLL_S = 0.1
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 NOT_YET = frozenset({429, 500, 502, 503, 504})
@@ -70,7 +70,7 @@ class Entry:
 
 class Load:
     """Sends `rate` small stories a second (a grant; a charge; a hold and its end; a charge and its refund; a transfer)
-    for `users`, to the addresses in turn; `kafka_share` of the grants and charges go over Kafka.
+    for `users`, to one of the addresses until it fails; `kafka_share` of the grants and charges go over Kafka.
 
     `token` gives the bearer token. `outbox_dsn` is the database of the service that sends commands. Of `again` all
     answered requests (a share) are repeated. No more than `outstanding_max` stories are under way at once.
@@ -111,13 +111,18 @@ class Load:
         self._told: list[Entry] = []
         """Those with an outcome, in the order in which these came."""
 
+        self._present = 0
+        """The address that everybody uses until it fails somebody."""
+
         self._database = asyncio.Lock()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load for as long as the block runs; nothing is sent anew after it, what is under way goes on: `finish`."""
-        self._http = httpx.AsyncClient(timeout=ATTEMPT_S, limits=httpx.Limits(max_connections=64))
+        # A pool for each address, without a bound: what stands still keeps its connections, and nobody else waits.
+        none = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        self._https = [httpx.AsyncClient(base_url=url, timeout=ATTEMPT_S, limits=none) for url in self.urls]
         self._hearing = asyncio.create_task(self._hear())
         arriving = asyncio.create_task(self._arrive())
         try:
@@ -141,17 +146,23 @@ class Load:
         for task in [*self._stories, self._hearing]:
             task.cancel()
         await asyncio.gather(*self._stories, self._hearing, return_exceptions=True)
-        await self._http.aclose()
+        for http in self._https:
+            await http.aclose()
         if self._connection is not None:
             self._connection.terminate()
 
-    async def answer_after(self, moment: float, deadline_s: float = 60.0) -> float:
-        """Wait for an answer over HTTP to an attempt that began after `moment`; the moment of the first such answer."""
+    async def answer_after(
+        self, moment: float, deadline_s: float = 60.0, of: Callable[[Entry], bool] = lambda _: True
+    ) -> float:
+        """Wait for an answer over HTTP to an attempt that began after `moment`; the moment of the first such answer.
+
+        `of`: whose answers count.
+        """
         end = time.monotonic() + deadline_s
         seen = 0
         while True:
             for entry in self._told[seen:]:
-                if entry.door == "http" and entry.last_sent > moment:
+                if entry.door == "http" and entry.last_sent > moment and of(entry):
                     return entry.answered
             seen = len(self._told)
             assert time.monotonic() < end, f"nothing is answered; faults: {self.faults}"
@@ -232,12 +243,11 @@ class Load:
     async def _outcome(self, entry: Entry) -> tuple[int, dict[str, Any]]:
         while True:
             began = time.monotonic()
-            # In turn, so that one address that does not answer delays, and stops nobody.
-            url = self.urls[entry.attempts % len(self.urls)]
+            chosen = self._present
             entry.attempts += 1
             try:
-                answer = await self._http.post(
-                    f"{url}/v1/{entry.path}",
+                answer = await self._https[chosen].post(
+                    f"/v1/{entry.path}",
                     content=orjson.dumps(entry.body),
                     headers={
                         "Authorization": f"Bearer {self._token()}",
@@ -254,6 +264,8 @@ class Load:
                         self._told.append(entry)
                     return answer.status_code, answer.json()
                 self.faults[str(answer.status_code)] += 1
+            if self._present == chosen:
+                self._present = (chosen + 1) % len(self.urls)
             await asyncio.sleep(PAUSE_S)
 
     # Over Kafka

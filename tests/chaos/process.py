@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.child import Child
 
@@ -38,6 +39,8 @@ class Process:
     def start(self, failpoints: str = "", **settings: str) -> None:
         """Start it, with failpoints armed and with further settings for this life; it is not waited for."""
         assert not self.alive, f"{self.name} runs already"
+        if self._child is not None:
+            self._child.wait()
         self.starts += 1
         environment = self._environment | settings | {"TALLYSTICK_FAILPOINTS": failpoints}
         with self.log.open("ab") as output:
@@ -109,6 +112,17 @@ class Process:
             self.resume()
             await asyncio.to_thread(self._child.stop)
             self.end_of_life = time.monotonic()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels; 0 if there is none."""
+        async with httpx.AsyncClient(timeout=5.0) as http:
+            text = (await http.get(f"{self.url}/metrics")).text
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def memory_bytes(self) -> int:
         """Its resident memory now."""

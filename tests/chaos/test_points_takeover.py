@@ -1,0 +1,43 @@
+"""Short form of `python -m tests.chaos.faults`, but for PostgreSQL: who writes changes in the middle of the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import fail_over, hand_over, pause
+from tests.chaos.stage import stage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+LEASE = {
+    "TALLYSTICK_LEDGER_LEASE_RENEW_S": "0.4",
+    "TALLYSTICK_LEDGER_LEASE_ANSWER_S": "2",
+    "TALLYSTICK_LEDGER_LEASE_STALE_S": "2.5",
+}
+"""Shorter than usual, so that nobody waits long for it to run out."""
+
+
+async def test_a_writer_that_was_killed_or_stopped_is_replaced_and_harms_nothing(tmp_path: Path) -> None:
+    """C11: what stood still past its lease with an append before it is fenced when it goes on."""
+    async with stage(tmp_path, standby=True, rate=25.0, settings=LEASE) as on:
+        async with on.load.running():
+            await on.load.answers(20)
+            assert await fail_over(on) < 30
+            assert await pause(on, "append.sending", 5) < 30
+        verdict = await on.judged()
+        verdict.require()
+        assert verdict.succeeded > 100
+
+
+async def test_a_partition_is_handed_over_in_the_middle(tmp_path: Path) -> None:
+    """Two shards: nothing is lost and nothing happens twice while a partition goes to the other, and back."""
+    async with stage(tmp_path, shards=("0", "1"), rate=25.0) as on:
+        async with on.load.running():
+            await on.load.answers(20)
+            for shard in ("1", "0"):
+                assert await hand_over(on, 1, shard) < 30
+        verdict = await on.judged()
+        verdict.require()
+        assert verdict.succeeded > 20
