@@ -114,8 +114,8 @@ class Request:
     expected_user: str | None = None
     """Whose account `target` must be, where the door knows."""
 
-    lots: tuple[str, ...] = ()
-    """Lots that the command names, which may be dead."""
+    named: tuple[str, ...] = ()
+    """What the command names beside its target: lots, which may be dead, and holds, which may have ended."""
 
     unique_ref: str | None = None
     unique_type: str = ""

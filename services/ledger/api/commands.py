@@ -68,7 +68,7 @@ ROUTES = (
         (GRANT, ADJUST),
         "Take a grant back",
         answers.Revocation,
-        codes=("404 grant_not_found", "404 hold_not_found", "409 grant_spent", "409 unique_ref_taken"),
+        codes=("404 grant_not_found", *_HOLD, "409 grant_spent", "409 unique_ref_taken"),
         tag="grants",
     ),
     Route("POST", "/charges", "charge", (SPEND,), "Spend credits", answers.Charge, codes=_SPENDING, tag="charges"),

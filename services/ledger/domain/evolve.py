@@ -27,11 +27,6 @@ from services.ledger.domain.state import (
 )
 
 
-def opened(account: Account) -> bool:
-    """Whether the account exists."""
-    return account.version > 0
-
-
 def attach(account: Account, lots: Iterable[Lot]) -> Account:
     """The account with these lots among its own, in burn-down order; those it already has stay as they are."""
     missing = {lot.terms.id: lot for lot in lots if lot.terms.id not in account.lots}

@@ -29,7 +29,8 @@ class Kind:
 
     `body` is what HTTP takes; `contract` is what Kafka takes, which for a route with an id in its path has that id as
     `id_field`. `user_field` names the user among the fields; without one, the object of `id_field` says whose it is.
-    `claims`: a `unique_ref` makes it happen once for ever.
+    `names` are fields with the ids of other things of the same user. `claims`: a `unique_ref` makes it happen once for
+    ever.
     """
 
     name: str
@@ -38,15 +39,16 @@ class Kind:
     contract: type[Contract] | None = None
     id_field: str | None = None
     user_field: str | None = None
+    names: tuple[str, ...] = ()
     claims: bool = True
 
 
 _KINDS = (
     Kind("grant", sent.GrantCredits, building.grant, sent.GrantCredits, user_field="user"),
-    Kind("grant.revoke", sent.RevokeGrantBody, building.revoke, sent.RevokeGrant, id_field="grant"),
+    Kind("grant.revoke", sent.RevokeGrantBody, building.revoke, sent.RevokeGrant, id_field="grant", names=("hold",)),
     Kind("charge", sent.ChargeCredits, building.charge, sent.ChargeCredits, user_field="user"),
     Kind("charge.refund", sent.RefundChargeBody, building.refund, sent.RefundCharge, id_field="charge"),
-    Kind("hold", sent.CreateHold, building.create_hold, sent.CreateHold, user_field="user"),
+    Kind("hold", sent.CreateHold, building.create_hold, sent.CreateHold, user_field="user", names=("grant",)),
     Kind("hold.capture", sent.CaptureHoldBody, building.capture_hold, sent.CaptureHold, id_field="hold"),
     Kind("hold.extend", sent.ExtendHoldBody, building.extend_hold, sent.ExtendHold, id_field="hold"),
     Kind("hold.release", sent.ReleaseHoldBody, building.release_hold, sent.ReleaseHold, id_field="hold"),
@@ -136,7 +138,7 @@ def request_for(kind: Kind, fields: sent.Body, origin: Origin, target: str = "")
         None if text is None else hashlib.sha256(text.salt + text.body.encode()).hexdigest(),
     )
     build, role = kind.build, origin.role
-    named = getattr(fields, "grant", None) if kind.name == "hold" else None
+    named = [getattr(fields, name) for name in kind.names]
     return Request(
         app=origin.app,
         user="" if user_field is None else given[user_field],
@@ -156,7 +158,7 @@ def request_for(kind: Kind, fields: sent.Body, origin: Origin, target: str = "")
         traceparent=origin.traceparent,
         target=None if user_field is not None else target,
         by_target=user_field is None,
-        lots=() if named is None else (named,),
+        named=tuple(name for name in named if name is not None),
         unique_ref=labels.unique_ref,
         unique_type=kind.name,
         text=text,

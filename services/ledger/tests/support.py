@@ -170,7 +170,7 @@ class Ledger:
             command_id=f"command_by_kafka_{number}" if door == "kafka" else "",
             target=transfer if name == "transfer.return" else target,
             by_target=target is not None,
-            lots=tuple(fields[name] for name in ("grant",) if fields.get(name) is not None),
+            named=tuple(fields[name] for name in ("grant", "hold") if fields.get(name) not in (None, target)),
             unique_ref=unique_ref,
             unique_type=name,
             text=salted,

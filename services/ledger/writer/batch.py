@@ -157,7 +157,7 @@ class Batch:
             account = Account(Profile(*key, scale=config.scales[key[2]], partition=partition))
         self._effects.found(key, account)
         records = _NO_RECORDS
-        if request.target is not None or request.lots:
+        if request.target is not None or request.named:
             records, lots = self._find.records(request, key)
             dead = {lot.terms.id for lot in lots} - account.lots.keys()
             if dead:

@@ -84,19 +84,19 @@ class Finder:
         """What the named objects tell, and the dead lots of the account `key` that the command may touch."""
         records, loaded = Records(), self._loaded
         owners = self._layers.owners
-        names = [name for name in request.lots if (newest(owners, name) or loaded.owners.get(name)) == key]
+        names = [name for name in request.named if (newest(owners, name) or loaded.owners.get(name)) == key]
         target = request.target
         word = "" if target is None else target.partition("_")[0]
-        if target is not None and word == "hold":
-            known = newest(self._layers.resolutions, target)
-            records.resolution = known or loaded.resolutions.get(target)
-        elif target is not None and word == "grant":
+        if target is not None and word in ("hold", "grant"):
             names.append(target)
         elif target is not None:
             events = self._events(target)
             names += [s.lot for event in events for s in slices_of(event)]
             records.charge = charge_record(events)
             records.debit = next((e for e in events if isinstance(e, ev.TransferDebited)), None)
+        for name in names:
+            resolution = newest(self._layers.resolutions, name) or loaded.resolutions.get(name)
+            records.resolution = records.resolution or resolution
         found = (newest(self._layers.lots, name) or loaded.lots.get(name) for name in names)
         return records, [lot for lot in found if lot is not None]
 

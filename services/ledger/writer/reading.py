@@ -64,7 +64,7 @@ def _account_key(request: Request, layers: Layers, loaded: Loaded) -> AccountKey
 
 def _targets(request: Request, layers: Layers, loaded: Loaded) -> list[str]:
     """The ids that must be looked up: charges and transfers always, holds and lots when their account lacks them."""
-    named = [*request.lots]
+    named = [*request.named]
     if request.target is not None:
         named.append(request.target)
     if request.transfer is not None and request.transfer != request.target:

@@ -9,7 +9,7 @@ from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import UNITS_MAX
 from services.ledger.domain.codec import format_time
 from services.ledger.domain.decide.recorder import Decision, Recorder, split
-from services.ledger.domain.decide.spending import end_hold, require_open
+from services.ledger.domain.decide.spending import end_hold, open_hold, require_open
 from services.ledger.domain.postings import REVOKED
 from services.ledger.domain.records import ChargePart, ChargeRecord
 from services.ledger.domain.rejections import Rejected, conflict, invalid, not_found
@@ -269,13 +269,6 @@ def refund(recorder: Recorder, command: cmd.Refund) -> Decision:
     )
 
 
-def _consume_hold(recorder: Recorder, hold_id: str) -> None:
-    hold = recorder.account.holds.get(hold_id)
-    if hold is None:
-        raise not_found("hold")
-    recorder.record(end_hold(recorder, hold, "revoked"))
-
-
 def revoke(recorder: Recorder, command: cmd.Revoke) -> Decision:
     """Take a grant back: its free part now, its pinned part when it is released, its spent part by policy."""
     policy = command.policy or recorder.context.config.document.policies.revoke
@@ -291,7 +284,7 @@ def revoke(recorder: Recorder, command: cmd.Revoke) -> Decision:
     if amount <= 0:
         raise conflict("grant_spent", "Nothing of this grant is left to revoke.")
     if command.hold is not None:
-        _consume_hold(recorder, command.hold)
+        recorder.record(end_hold(recorder, open_hold(recorder, command.hold), "revoked"))
         lot = recorder.account.lots[command.grant]
         # What the hold had pinned of an expired lot is lost by now, and neither taken nor owed.
         amount = min(amount, lot.remaining + lot.spent - lot.revoking)

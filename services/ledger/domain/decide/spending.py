@@ -126,7 +126,8 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
     )
 
 
-def _open_hold(recorder: Recorder, hold_id: str) -> Hold:
+def open_hold(recorder: Recorder, hold_id: str) -> Hold:
+    """The open hold of this id; 409 `hold_resolved` if it has ended, 404 `hold_not_found`."""
     hold = recorder.account.holds.get(hold_id)
     if hold is not None:
         return hold
@@ -170,7 +171,7 @@ def _escaped_revoke(lot: Lot, captured: int) -> int:
 
 def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
     """Charge what a hold has pinned; what exceeds it comes from free credits, then the overdraft, then is owed."""
-    hold = _open_hold(recorder, command.hold)
+    hold = open_hold(recorder, command.hold)
     amount = hold.remaining if command.amount is None else command.amount
     if amount <= 0:
         raise invalid("amount", "amount_not_positive", "The hold has nothing left to capture; release it instead.")
@@ -218,7 +219,7 @@ def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
 
 def extend_hold(recorder: Recorder, command: cmd.ExtendHold) -> Decision:
     """Move a hold's end to `ttl_s` from now, never earlier than it is and never beyond its limit."""
-    hold = _open_hold(recorder, command.hold)
+    hold = open_hold(recorder, command.hold)
     asked = min(recorder.now + command.ttl_s * SECOND_US, hold.terms.limit_at)
     expires_at = ev.Time(max(asked, hold.expires_at))
     recorder.record_main(ev.HoldExtended(hold=command.hold, expires_at=expires_at))
@@ -248,7 +249,7 @@ def end_hold(recorder: Recorder, hold: Hold, cause: str) -> ev.HoldReleased:
 
 def release_hold(recorder: Recorder, command: cmd.ReleaseHold) -> Decision:
     """Let go of what a hold pins; what was captured of it stays charged."""
-    hold = _open_hold(recorder, command.hold)
+    hold = open_hold(recorder, command.hold)
     recorder.record_main(end_hold(recorder, hold, "released"))
     return Decision(
         200,

@@ -128,6 +128,8 @@ class Book:
                     names = [part.lot for part in loaded.charge.parts if part.lot]
             case cmd.Revoke():
                 names = [command.grant]
+                if command.hold is not None:
+                    loaded.resolution = resolution_of(self.events.get(user, []), command.hold)
             case cmd.CreateHold(grant=str(grant)):
                 names = [grant]
             case cmd.CaptureHold() | cmd.ReleaseHold() | cmd.ExtendHold():

@@ -317,6 +317,44 @@ def _arrivals() -> Told:
     return heard.end()
 
 
+def _repaid() -> Told:
+    """Debts of two kinds in one charge, and what is due later while they are repaid."""
+    heard = Hearing(
+        policies={"capture_tolerance_percent": 100},
+        thresholds=[{"below": "50", "rearm_at": "80"}, {"below": "500", "rearm_at": "900"}],
+    )
+    at = heard.story.at
+    heard.ask(
+        cmd.ChangeAccount(overdraft_limit=20),
+        cmd.Grant(amount=50),
+        cmd.CreateHold(amount=50, role="service"),
+        cmd.CaptureHold(hold="hold#1", amount=100),
+        cmd.Grant(amount=5, effective_at=at(9)),
+        cmd.Grant(amount=10),
+        cmd.Grant(amount=800, expires_at=at(30)),
+        cmd.Refund(charge="charge#1"),
+        cmd.Charge(amount=600),
+    )
+    heard.story.after(9)
+    heard.ask(cmd.Sweep())
+    # Somebody who owes, is overdrawn, and receives a lot that has ended on the way and one that has not.
+    heard.ask(
+        cmd.ChangeAccount(overdraft_limit=100),
+        cmd.Grant(amount=30),
+        cmd.Charge(amount=130),
+        cmd.Revoke(grant="grant#6", policy="debt"),
+        user="ben",
+    )
+    terms = {"source": "paid", "priority": 100, "scope": (), "cost_basis": None}
+    lots = (
+        cmd.IncomingLot(amount=40, expires_at=at(-1), **terms),  # type: ignore[arg-type]
+        cmd.IncomingLot(amount=70, expires_at=None, **terms),  # type: ignore[arg-type]
+    )
+    heard.ask(cmd.Transfer(to_user="ben", amount=110))
+    heard.ask(cmd.CreditTransfer(transfer="transfer_1", from_user="ann", lots=lots), user="ben")
+    return heard.end()
+
+
 SCENES: dict[str, Callable[[], Told]] = {
     "grants": _grants,
     "charges": _charges,
@@ -327,6 +365,7 @@ SCENES: dict[str, Callable[[], Told]] = {
     "debts": _debts,
     "revokes": _revokes,
     "arrivals": _arrivals,
+    "repaid": _repaid,
 }
 
 

@@ -104,6 +104,16 @@ def test_a_revoke_with_a_hold_that_is_not_there_changes_nothing() -> None:
     third_each().when(Revoke(grant="grant#1", hold="hold_none")).refused("hold_not_found").shows(settled=60, held=30)
 
 
+def test_a_revoke_with_a_hold_that_has_ended_says_how() -> None:
+    story = third_each().given(ReleaseHold(hold="hold#1"))
+    story.when(Revoke(grant="grant#1", hold="hold#1")).refused("hold_resolved").shows(settled=60, held=0)
+    story.given(CreateHold(amount=5, role="service", ttl_s=10)).after(10)
+    story.when(Revoke(grant="grant#1", hold="hold#2")).refused("hold_resolved").shows(settled=60, held=0)
+    assert story.last is not None
+    assert story.last.rejected is not None
+    assert story.last.rejected.extra["hold"]["status"] == "expired"  # type: ignore[index]
+
+
 def test_a_grant_that_has_not_started_can_be_revoked() -> None:
     story = Story().given(Grant(amount=30, effective_at=Story().at(60)))
     story.given(Revoke(grant="grant#1", amount=10, policy="debt")).after(60).shows(settled=20, owed=0)

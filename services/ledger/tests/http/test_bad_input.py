@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from services.ledger.tests.http.client import Api
+from services.ledger.tests.http.client import DOCUMENT, Api, running
+from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +212,25 @@ async def test_refusals_are_counted_by_name(api: Api) -> None:
     before = REGISTRY.get_sample_value("http_requests_total", labels) or 0
     await api.post("/charges", {"user": "ann"}, status=400)
     assert REGISTRY.get_sample_value("http_requests_total", labels) == before + 1
+
+
+async def test_a_revoke_names_a_hold_that_ended_or_another_users(books: Database, tmp_path: Path) -> None:
+    """Told the same by the process that ended the hold, and by one that has nothing of it in memory."""
+    async with running(books, tmp_path) as api:
+        await api.as_("admin").put("/config", DOCUMENT)
+        grant = (await api.grant("ann", "10"))["id"]
+        await api.grant("ben", "10")
+        hold, other = [(await api.post("/holds", {"user": user, "amount": "4"}))["id"] for user in ("ann", "ben")]
+        await api.post(f"/holds/{hold}/capture", {"amount": "3"})
+        await api.post(f"/holds/{other}/release", status=200)
+        await _revoked_with_ended(api, grant, hold, other)
+    async with running(books, tmp_path) as api:
+        await _revoked_with_ended(api, grant, hold, other)
+        assert (await api.state("ann"))["settled"] == "7.00"
+
+
+async def _revoked_with_ended(api: Api, grant: str, hold: str, other: str) -> None:
+    ended = await api.post(f"/grants/{grant}/revoke", {"policy": "absorb", "hold": hold}, status=409)
+    assert (ended["code"], ended["hold"]["status"], ended["hold"]["captured"]) == ("hold_resolved", "captured", "3.00")
+    strange = await api.post(f"/grants/{grant}/revoke", {"policy": "absorb", "hold": other}, status=404)
+    assert strange["code"] == "hold_not_found"
