@@ -148,6 +148,8 @@ def _result(row: tuple[Any, ...]) -> Row:
         user_id=row[2] or "",
         key=row[3],
         fingerprint=bytes.fromhex(row[4]),
+        command_type=row[5],
+        command_id=row[6] or "",
         status=int(row[7]),
         body=row[8].encode(),
         partition=int(row[9]),

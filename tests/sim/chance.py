@@ -9,6 +9,8 @@ from random import Random
 
 import asyncpg
 
+from services.ledger.store.append import APPEND
+
 _REFUSALS = (
     asyncpg.DiskFullError("could not extend file: No space left on device"),
     asyncpg.DeadlockDetectedError("deadlock detected"),
@@ -27,6 +29,7 @@ class Chance:
         self.unsent = draw.choice((0.0, 0.01)) * strength
         self.lost = draw.choice((0.0, 0.02, 0.05)) * strength
         self.dropped = draw.choice((0.0, 0.01)) * strength
+        self.silent = draw.choice((0.0, 0.02)) * strength
         self.slow = draw.choice((0.0, 0.02, 0.1)) * strength
         self.refused = draw.choice((0.0, 0.0, 0.02)) * strength
         self.bus = draw.choice((0.0, 0.03, 0.1)) * strength
@@ -44,14 +47,20 @@ class Chance:
             return self.random.choice((0.05, 0.5, 2.0)) * self.random.random()
         return 0.0002 + 0.0008 * self.random.random()
 
-    def fault(self, _where: str, _what: str) -> str:
-        """What becomes of a statement: "" nothing, "unsent", "dropped" on the way, or its answer is "lost"."""
+    def fault(self, sql: str) -> str:
+        """What becomes of a statement.
+
+        "": nothing. "unsent", or "dropped" on the way: it does not happen. "lost": its client hears that the connection
+        is, whether it happens or not. "silent": it happens, and its client hears nothing.
+        """
         if not self.on:
             return ""
         if self.hits(self.lost):
             return "lost"
         if self.hits(self.dropped):
             return "dropped"
+        if sql == APPEND and self.hits(self.silent):
+            return "silent"
         return "unsent" if self.hits(self.unsent) else ""
 
     def travel_s(self, fault: str) -> float:

@@ -43,6 +43,7 @@ class Session:
     """The server's side of a connection."""
 
     host: Host | None
+    pid: int
     inbox: deque[Op] = field(default_factory=deque)
     busy: bool = False
     arrives_at: float = 0.0
@@ -65,6 +66,7 @@ class Database:
     def __init__(self, loop: Loop, chance: Chance, tables: Tables) -> None:
         self.loop = loop
         self.tables = tables
+        tables.activity = self._activity
         self.down = False
         self.read_only = False
         self.sessions: dict[Session, None] = {}
@@ -74,6 +76,7 @@ class Database:
         """Hears of every read, of every refusal by a statement, and of every transaction that commits, in order."""
 
         self._chance = chance
+        self._pids = 0
         self._locks: dict[Key, Session] = {}
         self._waiting: dict[Key, deque[Callable[[], None]]] = {}
 
@@ -81,7 +84,8 @@ class Database:
 
     def open(self, host: Host | None) -> Session:
         """Accept a connection."""
-        session = Session(host)
+        self._pids += 1
+        session = Session(host, self._pids)
         self.sessions[session] = None
         return session
 
@@ -115,8 +119,17 @@ class Database:
             self.cut(session)
         self.sessions.clear()
 
+    def _activity(self, pid: int, end: bool) -> bool | None:
+        """Whether a session is busy, None if there is none; with `end` it is cut."""
+        session = next((one for one in self.sessions if one.pid == pid and not one.cut), None)
+        if session is None:
+            return None
+        if end:
+            self.loop.later(0.0, self.cut, session)
+        return session.busy
+
     def _answer(self, op: Op, answer: Any, delay_s: float) -> None:
-        if op.reply is not None and op.fault != "lost":
+        if op.reply is not None and op.fault not in ("lost", "silent"):
             self.loop.later(delay_s, _settle, op.reply, answer)
 
     # The server
@@ -257,6 +270,11 @@ class Connection:
         self._chance = chance
         self._session = database.open(HOST.get())
         self._lost = False
+        self._reply: asyncio.Future[Any] | None = None
+
+    def get_server_pid(self) -> int:
+        """The session's number."""
+        return self._session.pid
 
     def is_closed(self) -> bool:
         """Whether it can be used no more."""
@@ -266,6 +284,8 @@ class Connection:
         """Drop it, without a word to the server."""
         self._lost = True
         self._database.hang_up(self._session)
+        if self._reply is not None:
+            _settle(self._reply, asyncpg.ConnectionDoesNotExistError("connection was closed in the middle"))
 
     async def close(self) -> None:
         """Drop it."""
@@ -307,16 +327,17 @@ class Connection:
         if self._lost:
             raise asyncpg.InterfaceError("connection is closed")
         database, loop = self._database, self._database.loop
-        fault = self._chance.fault("database", sql)
+        fault = self._chance.fault(sql)
         if fault:
             database.on_fault(sql, fault, self._session.host)
         if database.down or self._session.cut or fault == "unsent":
             self.terminate()
             raise ConnectionResetError("connection reset by peer")
         reply: asyncio.Future[Any] = loop.create_future()
+        self._reply = reply
         if fault != "dropped":
             database.send(self._session, Op(sql, args, reply, fault), self._chance.travel_s(fault))
-        if fault:
+        if fault in ("lost", "dropped"):
             # The client hears of it now, or long after the server has done its work.
             loop.later(self._chance.loss_s(), _settle, reply, asyncpg.ConnectionDoesNotExistError("connection lost"))
         try:

@@ -48,6 +48,9 @@ class Summary:
         self.totals["steps"] += outcome.steps
         if outcome.violations:
             self.failing[outcome.seed] = outcome.violations
+            print(
+                f"seed {outcome.seed}: {outcome.violations[0]}\n  python -m tests.sim --seed {outcome.seed}", flush=True
+            )
 
     def figures(self) -> dict[str, Any]:
         """For the report."""
@@ -140,8 +143,6 @@ def main() -> int:
     summary = trial(asked.first, asked.seeds, asked.minutes, asked.jobs)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_bytes(orjson.dumps(summary.figures(), option=orjson.OPT_INDENT_2))
-    for seed, violations in list(summary.failing.items())[:5]:
-        print(f"seed {seed}: {violations[0]}\n  python -m tests.sim --seed {seed}")
     if summary.failing:
         print(show(simulate(next(iter(summary.failing)))))
     print(summary.line())

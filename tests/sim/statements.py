@@ -6,7 +6,7 @@ A statement is known by how its text begins, so that the SQL stays the product's
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.ledger.store.append import APPEND
@@ -23,11 +23,15 @@ LAST = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`locks` is None for one that only reads; `run` answers, and gives what is to happen at the commit."""
+    """`locks` is None for one that only reads; `run` answers, and gives what is to happen at the commit.
+
+    `plain`: a query that begins with the names of its columns, of which only those are answered.
+    """
 
     name: str
     locks: Callable[[Tables, Args], Iterable[Key]] | None
     run: Callable[[Tables, Args], Answer]
+    plain: bool = False
 
 
 def _unlocked(_tables: Tables, _args: Args) -> list[Key]:
@@ -69,8 +73,9 @@ def _objects(tables: Tables, args: Args) -> Answer:
     return sorted(rows, key=lambda row: (row["partition"], row["position"])), None
 
 
-def _picked(read: Callable[[Tables, Args], Answer], *names: str) -> Callable[[Tables, Args], Answer]:
-    """Only these columns, in this order."""
+def _selected(sql: str, read: Callable[[Tables, Args], Answer]) -> Callable[[Tables, Args], Answer]:
+    """Only the columns that a query names, in its order."""
+    names = [name.strip().rpartition(".")[2] for name in sql.removeprefix("SELECT ").partition(" FROM ")[0].split(",")]
 
     def run(tables: Tables, args: Args) -> Answer:
         rows, _ = read(tables, args)
@@ -103,6 +108,16 @@ def _renew(tables: Tables, args: Args) -> Answer:
 
 def _halt(tables: Tables, _args: Args) -> Answer:
     return ([Row(invariant="I5", partition=None, position=None)] if tables.halted else []), None
+
+
+def _working(tables: Tables, args: Args) -> Answer:
+    busy = tables.activity(args[0], False)
+    return ([] if busy is None else [Row(working=busy)]), None
+
+
+def _terminate(tables: Tables, args: Args) -> Answer:
+    tables.activity(args[0], True)
+    return "SELECT 1", None
 
 
 def _give_up(tables: Tables, args: Args) -> Answer:
@@ -140,21 +155,6 @@ def _accounts_due(tables: Tables, args: Args) -> Answer:
     return [Row({name: row[name] for name in ("app", "user_id", "asset", "due_at")}) for row in rows[:limit]], None
 
 
-_TRANSFER = (
-    "id",
-    "app",
-    "asset",
-    "from_user",
-    "to_user",
-    "from_partition",
-    "to_partition",
-    "amount",
-    "status",
-    "refusal",
-    "created_at",
-)
-
-
 def _transfers_waiting(tables: Tables, args: Args) -> Answer:
     partitions, limit = args
     rows = [
@@ -164,7 +164,7 @@ def _transfers_waiting(tables: Tables, args: Args) -> Answer:
         or (row["status"] == "refused" and row["from_partition"] in partitions)
     ]
     rows.sort(key=lambda row: (row["created_at"], row["id"]))
-    return [Row({name: row[name] for name in _TRANSFER}) for row in rows[:limit]], None
+    return rows[:limit], None
 
 
 def _debit(tables: Tables, args: Args) -> Answer:
@@ -286,7 +286,6 @@ def _move_checkpoint(tables: Tables, args: Args) -> Answer:
     return "UPDATE 1", lambda: tables.checkpoints.__setitem__(place, moved)
 
 
-_OBJECT = ("object", "app", "user_id", "asset", "position", "type", "time", "payload")
 _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     (APPEND, Statement("append", append_locks, append)),
     ("SELECT * FROM ledger_take_over", Statement("take_over", take_over_locks, take_over)),
@@ -294,38 +293,18 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     ("UPDATE shards s SET beat", Statement("renew", _lease_lock, _renew)),
     ("SELECT v.invariant, v.partition, v.position FROM violations", Statement("halt", None, _halt)),
     ("UPDATE shards SET holder", Statement("give_up", _lease_lock, _give_up)),
-    (
-        "SELECT r.app, r.user_id, r.key, r.caller,",
-        Statement(
-            "results",
-            None,
-            _picked(_by_keys("results"), "app", "user_id", "key", "caller", "fingerprint", "status", "body"),
-        ),
-    ),
-    (
-        "SELECT r.app, r.user_id, r.command_type,",
-        Statement(
-            "refs",
-            None,
-            _picked(
-                _by_keys("refs"), "app", "user_id", "command_type", "ref", "fingerprint", "object", "status", "body"
-            ),
-        ),
-    ),
-    ("SELECT app, user_id, asset, partition, version,", Statement("accounts", None, _by_keys("accounts"))),
-    ("SELECT id, app, user_id, asset, status, captured", Statement("hold_ids", None, _by_ids("holds"))),
+    ("SELECT r.app, r.user_id, r.key, r.caller,", Statement("results", None, _by_keys("results"), plain=True)),
+    ("SELECT r.app, r.user_id, r.command_type,", Statement("refs", None, _by_keys("refs"), plain=True)),
+    ("SELECT app, user_id, asset, partition, version,", Statement("accounts", None, _by_keys("accounts"), plain=True)),
+    ("SELECT id, app, user_id, asset, status, captured", Statement("hold_ids", None, _by_ids("holds"), plain=True)),
     (
         "SELECT id, app, asset, from_user, to_user, amount,",
-        Statement(
-            "transfer_ids",
-            None,
-            _picked(_by_ids("transfers"), "id", "app", "asset", "from_user", "to_user", "amount", "status", "refusal"),
-        ),
+        Statement("transfer_ids", None, _by_ids("transfers"), plain=True),
     ),
-    ("SELECT object, app, user_id, asset, position,", Statement("objects", None, _picked(_objects, *_OBJECT))),
+    ("SELECT object, app, user_id, asset, position,", Statement("objects", None, _objects, plain=True)),
     ("SELECT DISTINCT ON (app) app, version, document", Statement("configs", None, _latest_configs)),
     ("(SELECT app, user_id, asset, due_at FROM accounts", Statement("due", None, _accounts_due)),
-    ("SELECT type, time, payload, correlation_id FROM events", Statement("debit", None, _debit)),
+    ("SELECT type, time, payload, correlation_id FROM events", Statement("debit", None, _debit, plain=True)),
     ("SELECT EXISTS (SELECT FROM results", Statement("retention", None, _no)),
     ("SELECT app, now FROM test_clocks", Statement("test_clocks", None, _none)),
     ("SELECT partition, position FROM heads", Statement("heads", None, _head_positions)),
@@ -341,11 +320,13 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     ("SELECT id, message FROM dead_letters", Statement("asked_again", None, _none)),
     ("SELECT id FROM dead_letters", Statement("replays", None, _none)),
     ("SELECT source, count(*) AS open FROM dead_letters", Statement("open_dead_letters", None, _none)),
+    ("SELECT state = 'active'", Statement("working", None, _working)),
+    ("SELECT pg_terminate_backend", Statement("terminate", None, _terminate)),
     (MOVE_CHECKPOINT, Statement("move_checkpoint", _unlocked, _move_checkpoint)),
     (RECORD_EFFECTS, Statement("effects", _unlocked, _record_effects)),
 )
 _BY_PART = (
-    (" FROM transfers WHERE (status", Statement("transfers_waiting", None, _transfers_waiting)),
+    (" FROM transfers WHERE (status", Statement("transfers_waiting", None, _transfers_waiting, plain=True)),
     ("JOIN lots USING", Statement("lots", None, _of_accounts("lots", lambda row: bool(row["live"])))),
     ("JOIN holds USING", Statement("holds", None, _of_accounts("holds", lambda row: bool(row["status"] == "open")))),
     (" FROM lots WHERE id = ANY", Statement("lot_ids", None, _by_ids("lots"))),
@@ -362,5 +343,7 @@ def statement_of(sql: str) -> Statement:
         )
         if found is None:
             raise LookupError(f"the simulated database does not know this statement: {sql}")
+        if found.plain:
+            found = replace(found, run=_selected(sql, found.run))
         _known[sql] = found
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,6 +58,9 @@ class Tables:
 
     outcomes: dict[str, str] = field(default_factory=dict)
     """What a sender's consumer has recorded: command id → event id."""
+
+    activity: Callable[[int, bool], bool | None] = lambda _pid, _end: None
+    """`pg_stat_activity`: whether a session is busy, None if there is none; asked with True, it is ended."""
 
     def snapshot(self) -> Tables:
         """As it is now, of what reads look at; rows never change, they are replaced."""

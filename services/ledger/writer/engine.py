@@ -151,7 +151,7 @@ class Writer:
     def appending(self) -> tuple[Connection, float] | None:
         """The connection that an append waits for, and how long it has (seconds); None when there is no append."""
         since = self._appending_since
-        return None if since is None else (self._connection, perf_counter() - since)
+        return None if since is None else (self._connection, self._with.clock.monotonic() - since)
 
     def halt(self, why: str | None) -> None:
         """Write nothing of what waits or comes from now on, because of `why`; None: go on."""
@@ -188,7 +188,7 @@ class Writer:
                 self._decided = await self._decide(self._deciding)
                 await self._settle()
                 if self._decided is not None:
-                    self._start()
+                    self._start(self._decided)
         finally:
             if self._commit is not None:
                 self._commit.cancel()
@@ -268,17 +268,17 @@ class Writer:
             self._again(self._decided)
             self._decided = None
 
-    def _start(self) -> None:
+    def _start(self, decided: Batch) -> None:
         """Append what has been decided."""
-        assert self._decided is not None
-        self._inflight, self._decided, self._deciding = self._decided, None, []
-        self._commit = asyncio.create_task(self._append(self._inflight))
+        self._inflight, self._decided, self._deciding = decided, None, []
+        self._commit = asyncio.create_task(self._append(decided))
 
     async def _append(self, batch: Batch) -> bool:
         if not batch.writes:
             self._answer(batch)
             return True
-        started = self._appending_since = perf_counter()
+        started = perf_counter()
+        self._appending_since = self._with.clock.monotonic()
         try:
             try:
                 await append(self._connection, parameters(batch.rows))
@@ -315,7 +315,7 @@ class Writer:
         reach("append.unanswered")
         if self._decided is not None:
             # It is sent before the answers are written, so that the database need not wait for those.
-            self._start()
+            self._start(self._decided)
         self._answer(batch)
 
     async def _recover(self, batch: Batch) -> None:
