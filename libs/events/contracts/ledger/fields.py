@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from libs.events.ids import InvalidIdError, parse_id
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LAYOUT = str.maketrans("", "", "\n\t")
 _AMOUNT_LENGTH_MAX = 64
 _YEAR_MIN, _YEAR_MAX = 1970, 9000
 _USER = r"[A-Za-z0-9._:-]{1,128}"
@@ -47,6 +48,11 @@ def _amount(value: Any) -> str | int:
 def _clean(text: str) -> str:
     if _CONTROL.search(text):
         raise PydanticCustomError("control_character", "Control characters are not allowed.")
+    return text
+
+
+def _clean_lines(text: str) -> str:
+    _clean(text.translate(_LAYOUT))
     return text
 
 
@@ -129,7 +135,9 @@ Reason = Annotated[
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_clean)]
 """A caller's own reference to something of his."""
 
-Description = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean)]
+Description = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean_lines)]
+"""What people read: it may have lines and tabs."""
+
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_clean)]
 MetadataValue = Annotated[str, StringConstraints(max_length=500), AfterValidator(_clean)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)]

@@ -175,6 +175,15 @@ async def test_journal_as_files(api: Api) -> None:
     assert lines == (await api.get("/accounts/ann/transactions"))["data"]
 
 
+async def test_a_description_may_have_lines_and_tabs(api: Api) -> None:
+    text = "Two of these:\n\tred\n\tgreen"
+    await api.grant("ann", "10", description=text, metadata={"note": "one line"})
+    (line, _) = (await api.get("/accounts/ann/transactions"))["data"]
+    assert (line["description"], line["metadata"]) == (text, {"note": "one line"})
+    answer = await api.send("GET", "/accounts/ann/transactions", params={"format": "csv"})
+    assert [row["description"] for row in csv.DictReader(io.StringIO(answer.text))] == [text, ""]
+
+
 async def test_events_of_the_app_in_pages(api: Api) -> None:
     admin = api.as_("admin")
     for number in range(12):
