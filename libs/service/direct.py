@@ -54,4 +54,11 @@ class DirectRoutes:
             response = await route.endpoint(request)
         except Problem as problem:
             response = problem_response(problem, scope["state"]["request_id"])
+        except Exception as error:
+            # What the application knows an answer to, it answers here as it does behind the layers.
+            handlers = scope["app"].exception_handlers
+            handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+            if handler is None:
+                raise
+            response = await handler(request, error)
         await response(scope, receive, send)

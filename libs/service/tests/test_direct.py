@@ -51,12 +51,25 @@ async def data(request: Request) -> dict[str, str]:
     return {"path": request.url.path}
 
 
+class Away(ConnectionError):
+    """What a store that is away may raise."""
+
+
+@router.post("/away")
+async def away(request: Request) -> Response:
+    raise Away(request.url.path)
+
+
+async def _on_lost(request: Request, error: Exception) -> Response:
+    return Response(f"{request.method} {error} later", 503)
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> FastAPI:
     settings = ServiceSettings(data=tmp_path)
     ensure_keys(tmp_path / "keys", settings.jwks_file)
     authenticator = Authenticator(settings.jwks_file, "ledger", SystemClock())
-    return create_app(
+    app = create_app(
         title="Things",
         version="1",
         settings=settings,
@@ -64,6 +77,8 @@ def app(tmp_path: Path) -> FastAPI:
         authenticator=authenticator,
         body_bytes_max=1000,
     )
+    app.add_exception_handler(OSError, _on_lost)
+    return app
 
 
 def _is_direct(layer: Middleware) -> bool:
@@ -72,7 +87,11 @@ def _is_direct(layer: Middleware) -> bool:
 
 
 def test_only_bare_routes_without_parameters_are_reached_directly(app: FastAPI) -> None:
-    assert {getattr(route, "path", "") for route in router.routes if qualifies(route)} == {"/v1/things", "/v1/mine"}
+    assert {getattr(route, "path", "") for route in router.routes if qualifies(route)} == {
+        "/v1/things",
+        "/v1/mine",
+        "/v1/away",
+    }
     assert any(_is_direct(layer) for layer in app.user_middleware)
 
 
@@ -85,6 +104,7 @@ def test_only_bare_routes_without_parameters_are_reached_directly(app: FastAPI) 
         ("POST", "/v1/things", b"not json", 400),
         ("POST", "/v1/things", b" " * 2000, 413),
         ("POST", "/v1/mine", b"", 401),
+        ("POST", "/v1/away", b"", 503),
         ("GET", "/v1/things", b"", 405),
         ("POST", "/v1/things/", b"", 404),
         ("GET", "/v1/things/7", b"", 200),
