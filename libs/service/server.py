@@ -11,6 +11,8 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
+from libs.service.bounded_http import BoundedHttp
+
 GRACEFUL_SHUTDOWN_S = 10
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
@@ -40,7 +42,7 @@ def make_server(
             app,
             host=host,
             port=port,
-            http="httptools",
+            http=BoundedHttp,
             loop="uvloop",
             ws="none",
             lifespan="on",

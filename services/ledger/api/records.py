@@ -48,7 +48,9 @@ async def get_command(request: Request) -> Response:
     core = core_of(request)
     key: str = request.path_params["key"]
     since = to_datetime(core.clock.now_us() - core.settings.key_days * DAY_US)
-    found = await reads.outcome(core.reads, (principal.app, query.user, key, caller), since)
+    # What cannot be a key was never one; some of it could not even be asked for.
+    known = key.isascii() and key.isprintable()
+    found = await reads.outcome(core.reads, (principal.app, query.user, key, caller), since) if known else None
     if found is None:
         raise NotFound("command")
     status, body = found.status, found.body
