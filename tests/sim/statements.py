@@ -5,6 +5,7 @@ A statement is known by how its text begins, so that the SQL stays the product's
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -172,6 +173,11 @@ def _debit(tables: Tables, args: Args) -> Answer:
     return rows[:1], None
 
 
+def _open_dead_letters(tables: Tables, args: Args) -> Answer:
+    counts = Counter(row["source"] for row in tables.dead_letters.values() if row["consumer"] == args[0])
+    return [Row(source=source, open=count) for source, count in counts.items()], None
+
+
 def _none(_tables: Tables, _args: Args) -> Answer:
     return [], None
 
@@ -319,7 +325,7 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     ("SELECT partition, next_offset FROM command_cursors", Statement("cursors", None, _cursors)),
     ("SELECT id, message FROM dead_letters", Statement("asked_again", None, _none)),
     ("SELECT id FROM dead_letters", Statement("replays", None, _none)),
-    ("SELECT source, count(*) AS open FROM dead_letters", Statement("open_dead_letters", None, _none)),
+    ("SELECT source, count(*) AS open FROM dead_letters", Statement("open_dead_letters", None, _open_dead_letters)),
     ("SELECT state = 'active'", Statement("working", None, _working)),
     ("SELECT pg_terminate_backend", Statement("terminate", None, _terminate)),
     (MOVE_CHECKPOINT, Statement("move_checkpoint", _unlocked, _move_checkpoint)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -237,7 +237,7 @@ class Watch:
                     self.wrong(
                         "I6", f"{asked.kind} {asked.key} was answered {asked.status}, which is not what is stored"
                     )
-                if asked.status < 300 and asked.kind not in _SILENT and not spans[asked.caller, asked.key]:
+                if asked.status < 300 and asked.kind not in _SILENT and not self._is_logged(asked, spans):
                     self.wrong("I6", f"{asked.kind} {asked.key} was answered {asked.status}, but is not in the log")
         floor: dict[int, int] = {}
         looks = sorted(self.looks, key=lambda look: look.sent, reverse=True)
@@ -251,6 +251,10 @@ class Watch:
                     floor[partition] = max(floor.get(partition, 0), position)
                 elif position <= floor.get(partition, 0):
                     self.wrong("I9", f"{asked.kind} {asked.key} lies before what was answered before it was sent")
+
+    def _is_logged(self, asked: Asked, spans: Mapping[tuple[str, str], Sequence[object]]) -> bool:
+        """Whether a success has events, of its own or, by its `unique_ref`, those of the command that it repeats."""
+        return bool(spans.get((asked.caller, asked.key))) or orjson.loads(asked.body)["id"] in self.tables.by_object
 
     def _spans(self) -> dict[tuple[str, str], list[tuple[int, int]]]:
         """Where each command lies, by caller and key. One that is refused without being kept is refused again later."""

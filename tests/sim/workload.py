@@ -82,11 +82,10 @@ class Caller:
             await asyncio.sleep(self._random.expovariate(1 / pause_s))
             make, kind = self._command(f"{self._name}-{number}")
             asked = self._watch.sends(self._name, f"{self._name}-{number}", kind)
-            await self._ask(asked, make)
+            looking = self._random.random() < 0.3
+            await asyncio.gather(self._ask(asked, make), *([self._look()] if looking else []))
             if self._random.random() < 0.1:
                 await self._ask(asked, make)
-            if self._random.random() < 0.2:
-                await self._look()
 
     async def _ask(self, asked: Asked, make: Make) -> None:
         while True:
@@ -124,7 +123,8 @@ class Caller:
         self._loop.later(0.0005, _deliver, reply, answer)
 
     async def _look(self) -> None:
-        """Read an account, once, from any process."""
+        """Read an account, once, from any process, while it may be changing."""
+        await asyncio.sleep(0.004 * self._random.random())
         nodes = self._nodes()
         if not nodes:
             return
