@@ -184,10 +184,12 @@ class Cluster:
     async def _has_broker(self) -> bool:
         return (self.data / "broker.json").exists()
 
-    async def restart_postgres(self) -> None:
-        """Kill PostgreSQL with everything in it, as `pg_ctl stop -m immediate` would, and start it again."""
+    async def restart_postgres(self) -> float:
+        """Kill PostgreSQL with everything in it, and start it again; the moment at which it was dead."""
         await asyncio.to_thread(self.postgres.kill)
+        killed = time.monotonic()
         await asyncio.to_thread(self.postgres.start)
+        return killed
 
     async def cut_connections(self, application: str = "ledger%") -> int:
         """End the connections of the applications that are called so; how many."""

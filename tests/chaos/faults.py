@@ -82,16 +82,15 @@ async def pause(on: Stage, failpoint: str, nth: int) -> float:
 
 async def kill_postgres(on: Stage) -> float:
     """PostgreSQL dies with everything in it, and is started again at once."""
-    began = time.monotonic()
-    await on.cluster.restart_postgres()
-    return await on.load.answer_after(began) - began
+    killed = await on.cluster.restart_postgres()
+    return await on.load.answer_after(killed) - killed
 
 
 async def cut(on: Stage, application: str = "ledger%") -> float:
     """PostgreSQL ends the connections of the ledger, all at once."""
-    began = time.monotonic()
     assert await on.cluster.cut_connections(application)
-    return await on.load.answer_after(began) - began
+    ended = time.monotonic()
+    return await on.load.answer_after(ended) - ended
 
 
 async def hand_over(on: Stage, partition: int, shard: str) -> float:
