@@ -17,18 +17,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from libs.events.bus import Bus
+from libs.events.commands import OutcomeRecorder, Republisher, send_command
 from libs.events.consumer import Consumer, Subscription, Times
 from libs.events.contracts.base import Contract
 from libs.events.contracts.ledger import commands as c
 from libs.events.db import MIGRATIONS, Connection, Pool
-from libs.events.envelope import Envelope
 from libs.events.feed import FeedClient, render_feed
 from libs.events.ids import parse_id
+from libs.events.outbox import Cause, Outbox, OutboxLog
+from libs.events.relay import Relay
+from libs.events.stamper import Stamper
 from libs.service.db import create_pool
 from libs.service.migrations import migrate
-from services.ledger.store.log_source import LedgerLog
+from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, LedgerLog
 from services.ledger.tests.kafka.world import DOCUMENT, World, eventually, topics
-from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on, prepare
+from services.ledger.tests.support import APP, PARTITIONS, Ledger, ledger_on, prepare
 from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database, DatabaseFrom
 
@@ -57,26 +60,80 @@ class Trial:
     """The parts that talk over Kafka. `world` reaches it as the ledger does; `direct` is a good link of the test's."""
 
     world: World
-    ledger: Ledger
     direct: World
     bus: Bus
     diary: Pool
     http: httpx.AsyncClient
     chance: random.Random
-    sent: dict[str, Envelope] = field(default_factory=dict)
+    sent: dict[str, str] = field(default_factory=dict)
+    """The user of each command, by the command's id, in the order of sending."""
+
+    ledger: Ledger = field(init=False)
+    outbox: Outbox = field(default_factory=lambda: Outbox("payments", PARTITIONS))
     feed_requests: int = 0
+    times: Times = TIMES
     pause_s: Callable[[], float] = lambda: 0.0
     """How long the diary takes for a transaction."""
+
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, the diary writes nothing."""
+
+    lives: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """Of the ledger; closing it ends the present one."""
+
+    async def begin(self) -> None:
+        """Have the ledger run."""
+        self.ledger = await self.lives.enter_async_context(self.world.ledger())
+
+    @asynccontextmanager
+    async def stood_by(self) -> AsyncIterator[None]:
+        """The ledger does not run during the block; afterwards it is another life of it."""
+        await self.lives.aclose()
+        yield
+        await self.begin()
 
     def consumer(self) -> Consumer:
         """Keeps the diary, over the link that is tried."""
         feed = FeedClient(self.http, "http://ledger")
         subscription = Subscription("ledger", self.world.events, range(PARTITIONS), feed)
         return Consumer(
-            "diary", self.diary, self.bus, [subscription], {}, observers=[self._note], rebuild=_forget, times=TIMES
+            "diary",
+            self.diary,
+            self.bus,
+            [subscription],
+            {},
+            observers=[self._note, OutcomeRecorder()],
+            rebuild=_forget,
+            times=self.times,
         )
 
+    def asking(self) -> list[Coroutine[Any, Any, None]]:
+        """What makes commands travel that `ask` has written, and travel again until they are answered."""
+        log = OutboxLog("payments", self.diary)
+        relay = Relay(log, self.diary, self.bus, {self.world.commands: PARTITIONS}, poll_s=0.01, retry_s=0.05)
+        again = Republisher(self.diary, self.bus, "payments", pause_first_s=0.5, pause_max_s=1.0, poll_s=0.05)
+        return [Stamper(self.diary, poll_s=0.01).run(), relay.run(), again.run()]
+
+    async def ask(self, count: int, pause_s: float = 0.01) -> None:
+        """Have the service send commands as it does in earnest: written with their cause."""
+        for _ in range(count):
+            user = f"user{self.chance.randrange(USERS)}"
+            async with self.diary.acquire() as connection, connection.transaction():
+                name = await send_command(
+                    connection,
+                    self.outbox,
+                    c.GrantCredits(user=user, amount="3"),
+                    app=APP,
+                    user=user,
+                    idempotency_key=f"key{len(self.sent)}",
+                    cause=Cause(),
+                    republish_after_s=0.5,
+                )
+            self.sent[name] = user
+            await asyncio.sleep(self.chance.uniform(0, pause_s))
+
     async def _note(self, connection: Connection, events: Any) -> None:
+        await self.hold.wait()
         await asyncio.sleep(self.pause_s())
         await connection.executemany(
             "INSERT INTO diary (partition, seq, event_id) VALUES ($1, $2, $3)",
@@ -95,7 +152,7 @@ class Trial:
                 ]
             )
             envelope = self.direct.command(command, user)
-            self.sent[envelope.id] = envelope
+            self.sent[envelope.id] = user
             await self.direct.publish(envelope)
             await asyncio.sleep(self.chance.uniform(0, pause_s))
 
@@ -121,11 +178,11 @@ class Trial:
         for event in told:
             if event.cause in self.sent and event.transaction not in transactions.setdefault(event.cause, set()):
                 transactions[event.cause].add(event.transaction)
-                order.setdefault(self.sent[event.cause].subject, []).append(event.cause)
+                order.setdefault(self.sent[event.cause], []).append(event.cause)
         assert {cause: len(each) for cause, each in transactions.items()} == dict.fromkeys(self.sent, 1)
         if in_order:
             for user, causes in order.items():
-                assert causes == [one.id for one in self.sent.values() if one.subject == user]
+                assert causes == [name for name, whose in self.sent.items() if whose == user]
         noted = await self.diary.fetch("SELECT partition, seq, event_id FROM diary ORDER BY place")
         for partition in range(PARTITIONS):
             pages = [(row["seq"], row["event_id"]) for row in noted if row["partition"] == partition]
@@ -163,14 +220,15 @@ async def trial(
     address: str,
     tried: str,
     seed: int,
+    shared: bool = True,
 ) -> AsyncIterator[Trial]:
     """Ledger, relay and diary, all running; they reach Kafka by `tried`, the test by `address`.
 
-    Relay and diary may be ended and begun again by the test: they run while `running(...)` does.
+    On a broker that is `shared` with other tests the topics have names of their own; `ask` needs the usual ones.
     """
     books = await database_from("ledger-kafka", _prepare_books)
     diary = await database_from("chaos-diary", _prepare_diary)
-    commands, events = topics()
+    commands, events = topics() if shared else (COMMANDS_TOPIC, EVENTS_TOPIC)
     monkeypatch.setattr("services.ledger.consumers.COMMANDS_TOPIC", commands)
     monkeypatch.setattr("services.ledger.store.log_source.EVENTS_TOPIC", events)
     names = {commands: PARTITIONS, events: PARTITIONS}
@@ -181,16 +239,18 @@ async def trial(
         diarys = await stack.enter_async_context(Bus(tried, names, timeout_s=BUS_TIMEOUT_S, probe_s=0.1))
         pool = await stack.enter_async_context(await create_pool(diary.runtime_dsn, application_name="diary"))
         world = World(kind, books, commands, events, ledgers)
-        ledger = await stack.enter_async_context(world.ledger())
 
         async def feed(request: Request) -> Response:
             made.feed_requests += 1
             query = request.query_params
             place = query["topic"], int(query["partition"]), int(query["after"]), int(query["limit"])
-            return Response(await render_feed(LedgerLog(ledger.pool), *place), media_type="application/json")
+            return Response(await render_feed(LedgerLog(made.ledger.pool), *place), media_type="application/json")
 
         transport = httpx.ASGITransport(Starlette(routes=[Route("/v1/feed", feed)]))
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://ledger"))
         direct = World(kind, books, commands, events, good)
-        made = Trial(world, ledger, direct, diarys, pool, http, random.Random(seed))  # noqa: S311
+        made = Trial(world, direct, diarys, pool, http, random.Random(seed))  # noqa: S311
+        made.hold.set()
+        await stack.enter_async_context(made.lives)
+        await made.begin()
         yield made
