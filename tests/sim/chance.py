@@ -47,6 +47,10 @@ class Chance:
             return self.random.choice((0.05, 0.5, 2.0)) * self.random.random()
         return 0.0002 + 0.0008 * self.random.random()
 
+    def reply_s(self) -> float:
+        """The way back; mostly its time counts with the way there, which spares a step."""
+        return 0.0 if self.random.random() < 0.7 else self.latency_s()
+
     def fault(self, sql: str) -> str:
         """What becomes of a statement.
 

@@ -130,7 +130,10 @@ class Database:
 
     def _answer(self, op: Op, answer: Any, delay_s: float) -> None:
         if op.reply is not None and op.fault not in ("lost", "silent"):
-            self.loop.later(delay_s, _settle, op.reply, answer)
+            if delay_s:
+                self.loop.later(delay_s, _settle, op.reply, answer)
+            else:
+                _settle(op.reply, answer)
 
     # The server
 
@@ -232,7 +235,7 @@ class Database:
         self._done(session, op, error)
 
     def _done(self, session: Session, op: Op, answer: Any) -> None:
-        self._answer(op, answer, self._chance.latency_s())
+        self._answer(op, answer, self._chance.reply_s())
         self._next(session)
 
     def _release(self, session: Session) -> None:

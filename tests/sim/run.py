@@ -6,6 +6,7 @@ One line sums the trial up, and `build/reliability/sim.json` holds its figures.
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import multiprocessing
 import sys
@@ -79,11 +80,15 @@ class Summary:
 
 
 def _run(seeds: Sequence[int]) -> list[Outcome]:
+    """A chunk, after which alone garbage is collected: that is a seventh of the time."""
     outcomes = []
+    gc.disable()
     for seed in seeds:
         outcome = simulate(seed)
         outcome.trace.clear()
         outcomes.append(outcome)
+    gc.enable()
+    gc.collect()
     return outcomes
 
 
