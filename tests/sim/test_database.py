@@ -32,6 +32,9 @@ def _plain(answer: Any, names: list[str] | None = None) -> Any:
         for name in _JSON:
             if plain.get(name) is not None:
                 plain[name] = orjson.loads(plain[name])
+        if "invariant" in plain:
+            # Runs say that the books are wrong by a switch, of which PostgreSQL knows nothing.
+            plain["invariant"] = None
         rows.append(plain)
     return sorted(rows, key=repr)
 
