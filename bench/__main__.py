@@ -5,35 +5,38 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
-from bench import http, kafka, size, truth, wrk
+from bench import http, kafka, size, startup, truth, wrk
 from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
 from bench.rounds import Sample, Side, cost_ratio, ratio, take_turns
-from bench.world import ROOT, Ledger, World
+from bench.world import ACCOUNTS, ROOT, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
-PARTS = ("http", "kafka", "relay", "size", "truth")
+PARTS = ("http", "kafka", "relay", "start", "size", "truth")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
 TRIVIAL = "generator on a trivial server, 64 clients"
 TRUTH = "truth"
-LONG = ("size", "truth")
+LONG = ("start", "size", "truth")
 """Parts whose figures are single ones, told with how busy the machine was."""
 BARE = "bare limit: 256 events a transaction"
 
 
-def _arguments() -> argparse.Namespace:
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was asked for; ends the process with 2 for what cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, nothing of a million")
     parser.add_argument("--only", metavar="PART,…", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, help="how often each side is measured (default 5; quick: 3)")
     parser.add_argument("--seconds", type=float, help="how long a round lasts (default 4; quick: 2)")
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS, help=f"spread over so many (default {ACCOUNTS:,})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     parser.add_argument(
         "--profile", type=Path, metavar="OUT", help="run the ledger under a sampling profiler; no comparisons"
@@ -41,7 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, default=ROOT / ".cache" / "bench", help="where to put the databases (default .cache/bench)"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     usual = PARTS[:2] if options.quick else PARTS
     options.parts = set(options.only.split(",") if options.only else usual)
     if unknown := options.parts - set(PARTS):
@@ -154,6 +157,16 @@ def kafka_part(world: World, postgres: Postgres, options: argparse.Namespace, re
     ]
 
 
+def start_part(world: World, options: argparse.Namespace, report: Report) -> None:
+    """The suite as `make run` starts it, once its environment is there: on nothing, and on its own data."""
+    tell("the suite starts")
+    first_s, later_s = startup.measure(world.data / "suite", options.rounds)
+    report.facts.append(("the suite serves, from an empty directory, after", f"{first_s:.1f} s"))
+    report.targets.append(
+        Target("the suite serves again after", median(later_s), 5.0, None, " s", lower_is_better=True)
+    )
+
+
 def size_part(world: World, report: Report) -> None:
     """A ledger with a million accounts."""
     tell(f"making {size.ACCOUNTS:,} accounts")
@@ -186,9 +199,9 @@ def _of_events(events: int, took_s: float, jobs: int) -> str:
 
 def main() -> None:
     """Everything that was asked for, one part after the other."""
-    options = _arguments()
+    options = parsed(sys.argv[1:])
     report = Report()
-    with World(options.data, options.profile) as world:
+    with World(options.data, options.profile, options.accounts) as world:
         if options.profile is not None:
             profile(world, options)
             return
@@ -197,6 +210,7 @@ def main() -> None:
             "http": lambda: http_part(world, postgres, options, report),
             "kafka": lambda: kafka_part(world, postgres, options, report),
             "relay": lambda: relay_part(world, options, report),
+            "start": lambda: start_part(world, options, report),
             "size": lambda: size_part(world, report),
             "truth": lambda: truth_part(world, report),
         }

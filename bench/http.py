@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from bench.load import Plan, Result
 from bench.rounds import Sample, Side
-from bench.world import ACCOUNTS, CHARGE, GRANT, HOT, ROOT, USERS, BenchError, Ledger, generate
+from bench.world import CHARGE, GRANT, HOT, ROOT, BenchError, Ledger, generate
 
 CHARGES = "/v1/charges"
 GRANTS = "/v1/grants"
@@ -33,7 +33,8 @@ def metered(ledger: Ledger, run: Callable[[], Result]) -> Sample:
 
 def fund(ledger: Ledger) -> Sample:
     """Give every account what it needs for all rounds; that is the measurement of grants, too."""
-    return metered(ledger, lambda: ledger.load(GRANTS, GRANT, [*USERS, HOT], MOST, count=ACCOUNTS + 1))
+    users = [*ledger.users, HOT]
+    return metered(ledger, lambda: ledger.load(GRANTS, GRANT, users, MOST, count=len(users)))
 
 
 def charge(ledger: Ledger, users: list[str], clients: int, seconds: float) -> Result:
@@ -60,7 +61,7 @@ def sides(ledger: Ledger, seconds: float, clients: tuple[int, ...] = CLIENTS) ->
     return [
         made
         for count in clients
-        for made in (side(spread_name(count), USERS, count), side(hot_name(count), [HOT], count))
+        for made in (side(spread_name(count), ledger.users, count), side(hot_name(count), [HOT], count))
     ]
 
 
@@ -78,14 +79,14 @@ def batches(before: dict[str, float], after: dict[str, float]) -> str:
 
 def headroom(ledger: Ledger, seconds: float) -> Sample:
     """The generator against a server that only repeats one of the ledger's answers."""
-    answer = charge(ledger, USERS, 1, 0.1).sample.encode("latin-1")
+    answer = charge(ledger, ledger.users, 1, 0.1).sample.encode("latin-1")
     with _trivial(answer) as port:
         plan = Plan(
             port=port,
             path=CHARGES,
             token="t" * 400,
             body=CHARGE,
-            users=USERS,
+            users=ledger.users,
             clients=MOST,
             run="trivial",
             seconds=seconds + WARM_S,

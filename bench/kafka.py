@@ -12,7 +12,7 @@ import asyncpg
 from confluent_kafka import Producer
 
 from bench.rounds import Sample, Side
-from bench.world import APP, COMMAND_SOURCE, HOT, USERS, BenchError, Ledger, World
+from bench.world import APP, COMMAND_SOURCE, HOT, BenchError, Ledger, World
 from deploy.embedded.services import LEDGER
 from libs.events.contracts.base import encode
 from libs.events.contracts.ledger.commands import ChargeCredits
@@ -35,7 +35,7 @@ def sides(world: World, ledger: Ledger, share: float = 1.0) -> list[Side]:
     """Commands over all accounts, and on one. `share` of the usual number is sent."""
     spread, hot = int(SPREAD_COUNT * share), int(HOT_COUNT * share)
     return [
-        Side(SPREAD, lambda: asyncio.run(_decide_all(world, ledger, USERS, spread))),
+        Side(SPREAD, lambda: asyncio.run(_decide_all(world, ledger, ledger.users, spread))),
         Side(KAFKA_HOT, lambda: asyncio.run(_decide_all(world, ledger, [HOT], hot))),
     ]
 

@@ -35,7 +35,6 @@ HOT = "hot"
 COMMAND_SOURCE = "bench"
 """The service that the Kafka commands are said to come from."""
 ACCOUNTS = 10_000
-USERS = [f"user-{number:05d}" for number in range(ACCOUNTS)]
 CONFIG: dict[str, Any] = {"assets": {ASSET: {"scale": 2}}}
 CHARGE = '{"user":"{user}","amount":"1"}'
 GRANT = '{"user":"{user}","amount":"1000000000","source":"paid"}'
@@ -59,10 +58,11 @@ class World:
     """Starts what the measurements share; `with` ends and removes all of it.
 
     `parent` is where the folder is made: its file system is what the figures are of. With `profile`, ledgers run under
-    the sampling profiler and write beside that path.
+    the sampling profiler and write beside that path. `users` have the accounts that the load is spread over.
     """
 
-    def __init__(self, parent: Path, profile: Path | None = None) -> None:
+    def __init__(self, parent: Path, profile: Path | None = None, accounts: int = ACCOUNTS) -> None:
+        self.users = [f"user-{number:05d}" for number in range(accounts)]
         self._parent = parent
         self._profile = profile
         self._stack = ExitStack()
@@ -174,6 +174,7 @@ class Ledger:
 
     def __init__(self, world: World, database: str, profile: Path | None) -> None:
         self.port = free_port()
+        self.users = world.users
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.database = database
         self._world = world

@@ -8,7 +8,7 @@ import subprocess
 
 from bench.http import CHARGES, MOST
 from bench.rounds import Sample, Side
-from bench.world import ACCOUNTS, CHARGE, BenchError, Ledger, World
+from bench.world import CHARGE, BenchError, Ledger, World
 
 NAME = f"HTTP, {MOST} clients, spread, by wrk"
 MARGIN_S = 30.0
@@ -39,7 +39,7 @@ def sides(world: World, ledger: Ledger, seconds: float) -> list[Side]:
 
 
 def _charge(program: str, world: World, ledger: Ledger, seconds: float) -> Sample:
-    words = {"ACCOUNTS": str(ACCOUNTS), "TOKEN": world.token("service"), "RUN": world.run_name()}
+    words = {"ACCOUNTS": str(len(world.users)), "TOKEN": world.token("service"), "RUN": world.run_name()}
     words |= {"PATH": CHARGES, "BODY": CHARGE}
     text = re.sub("|".join(words), lambda match: words[match[0]], SCRIPT)
     script = world.data / "charges.lua"
