@@ -15,6 +15,7 @@ from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.config import AppConfig, ConfigDocument, compile_config
 from services.ledger.domain.decide import Context, Outcome, decide, present
+from services.ledger.domain.decide.transfers import credit_for
 from services.ledger.domain.evolve import attach
 from services.ledger.domain.records import ChargeRecord, Loaded, Resolution, charge_record
 from services.ledger.domain.state import Account, Lot, Profile, pruned
@@ -103,18 +104,7 @@ class Book:
         """The second half of a pending transfer, or its undoing."""
         debit = self._debit(user, transfer)
         assert debit is not None
-        incoming = tuple(
-            cmd.IncomingLot(
-                amount=part.amount,
-                source=part.source,
-                priority=part.priority,
-                expires_at=part.expires_at,
-                scope=part.scope,
-                cost_basis=part.cost_basis,
-            )
-            for part in debit.slices
-        )
-        credit = self.do(debit.to_user, cmd.CreditTransfer(transfer=transfer, from_user=user, lots=incoming))
+        credit = self.do(debit.to_user, credit_for(debit, user))
         if credit.rejected is None:
             return credit
         return self.do(user, cmd.ReturnTransfer(transfer=transfer, refusal=credit.rejected.code))

@@ -286,7 +286,8 @@ def _revokes() -> Told:
     heard.ask(cmd.Grant(amount=50), cmd.Refund(charge="charge#1"), cmd.Refund(charge="charge#2", amount=2))
     heard.ask(cmd.CreateHold(amount=20, role="service", labels=labels), cmd.Grant(amount=3, scope=("draw",)))
     heard.ask(cmd.CreateHold(amount=20, role="service", service="draw", ttl_s=5), cmd.Charge(amount=10))
-    heard.ask(cmd.CaptureHold(hold="hold#3", amount=26), cmd.Revoke(grant="grant#4", policy="debt", hold="hold#2"))
+    heard.ask(cmd.Grant(amount=4, scope=("draw",)), cmd.CaptureHold(hold="hold#3", amount=26))
+    heard.ask(cmd.Revoke(grant="grant#4", policy="debt", hold="hold#2"))
     return heard.end()
 
 
