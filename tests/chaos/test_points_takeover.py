@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import fail_over, hand_over, pause
+from tests.chaos.faults import campaign, fail_over, hand_over, pause
+from tests.chaos.report import write_report
 from tests.chaos.stage import stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -41,3 +42,12 @@ async def test_a_partition_is_handed_over_in_the_middle(tmp_path: Path) -> None:
         verdict = await on.judged()
         verdict.require()
         assert verdict.succeeded > 20
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1800)
+async def test_each_of_it_several_times(tmp_path: Path) -> None:
+    """`python -m tests.chaos.faults --times 5`, with a lease of the default length."""
+    report = await campaign(tmp_path, 5, 1)
+    write_report("faults", report)
+    assert report["violations"] == []
