@@ -18,6 +18,7 @@ from services.ledger.core import Core
 from services.ledger.domain import commands as cmd
 from services.ledger.domain.amounts import format_units
 from services.ledger.domain.commands import Command
+from services.ledger.domain.decide.transfers import credit_for
 from services.ledger.requests import Answer, Request, SettleTransfer
 from services.ledger.store import reads
 from services.ledger.store.reads import TransferRow
@@ -72,18 +73,7 @@ class Transfers:
 
     async def _credit(self, row: TransferRow) -> None:
         debit = await reads.debit_of(self._core.pool, row.id)
-        lots = tuple(
-            cmd.IncomingLot(
-                amount=part.amount,
-                source=part.source,
-                priority=part.priority,
-                expires_at=part.expires_at,
-                scope=part.scope,
-                cost_basis=part.cost_basis,
-            )
-            for part in debit.event.slices
-        )
-        credit = cmd.CreditTransfer(transfer=row.id, from_user=row.from_user, lots=lots)
+        credit = credit_for(debit.event, row.from_user)
         answer = await self._do("transfer.credit", row, row.to_user, credit, debit.correlation)
         if answer.status >= 400 and answer.outcome != "transfer_settled":
             refusal = orjson.loads(answer.body)["code"]

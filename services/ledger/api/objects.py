@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.events.partition import partition_of
-from libs.service.auth import Principal
+from libs.service.db import Pool
 from libs.service.problems import NotFound
 from services.ledger.api import answers
 from services.ledger.api.accounts import ended_by_time
@@ -15,25 +18,34 @@ from services.ledger.api.contract import described
 from services.ledger.api.support import READ, core_of, json_response, permitted
 from services.ledger.api.views import charge_view, hold_view, lot_view
 from services.ledger.core import Core
+from services.ledger.domain.config import AppConfig
 from services.ledger.present import current
 from services.ledger.store import reads
 
 router = APIRouter(prefix="/v1")
 
 
-def _asked(request: Request, word: str) -> tuple[Core, Principal, str]:
-    """The core, the caller, and the id in the path, which is one of ours."""
+class _Owned(Protocol):
+    """Something that lies on an account."""
+
+    user: str
+    asset: str
+
+
+Row = TypeVar("Row", bound=_Owned)
+Find = Callable[[Pool, str, str], Awaitable[Row | None]]
+
+
+async def _read(request: Request, word: str, find: Find[Row]) -> tuple[Core, AppConfig, Row]:
+    """What the id in the path names; 404 `<word>_not_found` where there is none, or a user asks for another's."""
     principal = permitted(request, READ)
     core = core_of(request)
     name: str = request.path_params["id"]
     core.partition_of_id(name, word)
-    return core, principal, name
-
-
-def _own(principal: Principal, user: str, word: str) -> None:
-    """A user is not even told that somebody else's object exists."""
-    if principal.role == "user" and principal.sub != user:
+    row = await find(core.reads, principal.app, name)
+    if row is None or (principal.role == "user" and principal.sub != row.user):
         raise NotFound(word)
+    return core, await core.config(principal.app), row
 
 
 @router.get(
@@ -44,15 +56,10 @@ def _own(principal: Principal, user: str, word: str) -> None:
 )
 async def get_grant(request: Request) -> Response:
     """The lot of the same id."""
-    core, principal, name = _asked(request, "grant")
-    row = await reads.lot_by_id(core.reads, principal.app, name)
-    if row is None:
-        raise NotFound("grant")
-    _own(principal, row.user, "grant")
-    config = await core.config(principal.app)
-    key = (principal.app, row.user, row.asset)
-    seen, _ = await current(core, config, key, partition_of(principal.app, row.user, core.partitions))
-    lot = row.lot if seen.account is None else seen.account.lots.get(name, row.lot)
+    core, config, row = await _read(request, "grant", reads.lot_by_id)
+    key = (config.app, row.user, row.asset)
+    seen, _ = await current(core, config, key, partition_of(config.app, row.user, core.partitions))
+    lot = row.lot if seen.account is None else seen.account.lots.get(row.lot.terms.id, row.lot)
     return json_response({**lot_view(lot, config.scales[row.asset]), "user": row.user, "asset": row.asset})
 
 
@@ -64,13 +71,8 @@ async def get_grant(request: Request) -> Response:
 )
 async def get_hold(request: Request) -> Response:
     """Open or resolved; past its limit it is expired, whether or not a sweep ran."""
-    core, principal, name = _asked(request, "hold")
-    row = await reads.hold_by_id(core.reads, principal.app, name)
-    if row is None:
-        raise NotFound("hold")
-    _own(principal, row.user, "hold")
-    config = await core.config(principal.app)
-    row = ended_by_time(row, core.clocks.now_us(principal.app))
+    core, config, row = await _read(request, "hold", reads.hold_by_id)
+    row = ended_by_time(row, core.clocks.now_us(config.app))
     return json_response(hold_view(row, config.scales[row.asset]))
 
 
@@ -82,10 +84,5 @@ async def get_hold(request: Request) -> Response:
 )
 async def get_charge(request: Request) -> Response:
     """Charged at once, or by a capture."""
-    core, principal, name = _asked(request, "charge")
-    row = await reads.charge_by_id(core.reads, principal.app, name)
-    if row is None:
-        raise NotFound("charge")
-    _own(principal, row.user, "charge")
-    config = await core.config(principal.app)
+    _, config, row = await _read(request, "charge", reads.charge_by_id)
     return json_response(charge_view(row, config.scales[row.asset]))

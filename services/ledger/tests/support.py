@@ -23,6 +23,7 @@ from services.ledger.domain import codec
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.config import AppConfig, ConfigDocument, compile_config
+from services.ledger.domain.decide.transfers import credit_for
 from services.ledger.requests import Answer, ApplyConfig, Cursor, Door, Request, SettleTransfer, Text
 from services.ledger.store import setup
 from services.ledger.writer.engine import Limits, Writer
@@ -214,19 +215,9 @@ class Ledger:
         assert row is not None
         debit = codec.decode(row["type"], row["payload"], from_datetime(row["time"]))
         assert isinstance(debit, ev.TransferDebited)
-        incoming = tuple(
-            cmd.IncomingLot(
-                amount=part.amount,
-                source=part.source,
-                priority=part.priority,
-                expires_at=part.expires_at,
-                scope=part.scope,
-                cost_basis=part.cost_basis,
-            )
-            for part in debit.slices
-        )
+        lots = credit_for(debit, row["user_id"]).lots
         where = {"app": row["app"], "asset": row["asset"], "transfer": transfer}
-        credit = await self.do("transfer.credit", debit.to_user, from_user=row["user_id"], lots=incoming, **where)
+        credit = await self.do("transfer.credit", debit.to_user, from_user=row["user_id"], lots=lots, **where)
         if credit.status < 400:
             return credit
         refusal = credit.body["code"]

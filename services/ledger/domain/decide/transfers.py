@@ -38,6 +38,22 @@ def debit(recorder: Recorder, command: cmd.Transfer) -> Decision:
     return Decision(202, {"id": transfer_id, "status": "pending", "amount": recorder.amount(command.amount)})
 
 
+def credit_for(debited: ev.TransferDebited, from_user: str) -> cmd.CreditTransfer:
+    """The second half of a transfer whose debit on `from_user`'s account was this."""
+    lots = tuple(
+        cmd.IncomingLot(
+            amount=part.amount,
+            source=part.source,
+            priority=part.priority,
+            expires_at=part.expires_at,
+            scope=part.scope,
+            cost_basis=part.cost_basis,
+        )
+        for part in debited.slices
+    )
+    return cmd.CreditTransfer(transfer=debited.transfer, from_user=from_user, lots=lots)
+
+
 def _ended(expires_at: int | None, now: int) -> bool:
     return expires_at is not None and expires_at <= now
 
