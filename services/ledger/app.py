@@ -144,13 +144,19 @@ async def running(settings: LedgerSettings, clock: Clock, clocks: LateClocks) ->
             if leader.writer is not None:
                 leader.writer.set_config(config)
 
+        async def look_around() -> dict[str, AppConfig]:
+            """What a new writer starts from; apps in test mode live by clocks that others may have put forward."""
+            known = await configs.all()
+            await clocks.load()
+            return known
+
         configs = Configs(pool, tell_writer)
         leader = Leader(
             shard=settings.shard,
             url=settings.url,
             pool=pool,
             connect=lambda: _connect(settings),
-            read_configs=configs.all,
+            read_configs=look_around,
             clock=clock,
             app_now=lambda app: clocks.now_us(app) if clocks.in_test_mode(app) else None,
             partitions=deployment.partitions,

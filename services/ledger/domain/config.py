@@ -259,3 +259,7 @@ def check_successor(current: ConfigDocument | None, new: ConfigDocument) -> None
             raise Rejected(409, "config_conflict", f"The scale of '{name}' cannot change.")
     if (current.test_mode is None) != (new.test_mode is None):
         raise Rejected(409, "config_conflict", "An app cannot enter or leave test mode.")
+    if current.test_mode is not None and new.test_mode is not None:
+        starts = current.test_mode.clock_start, new.test_mode.clock_start
+        if starts[1] < starts[0]:
+            raise Rejected(409, "config_conflict", "The clock of an app in test mode cannot start earlier than it did.")

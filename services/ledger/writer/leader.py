@@ -168,7 +168,12 @@ class Leader:
 
     async def _lead(self) -> None:
         connection, heads = await self._take_over()
-        halt = await store.read_halt(connection, self._shard)
+        try:
+            halt = await store.read_halt(connection, self._shard)
+            configs = await self._read_configs()
+        except BaseException:
+            connection.terminate()
+            raise
         writer = Writer(
             Surroundings(
                 pool=self._pool,
@@ -182,7 +187,7 @@ class Leader:
             ),
             connection,
             heads,
-            await self._read_configs(),
+            configs,
         )
         self._heed(writer, halt)
         self.writer = writer

@@ -12,7 +12,8 @@ from libs.service.db import Connection, connect
 from libs.service.keys import generate_key, write_jwks
 from services.ledger.anchors import anchor_once
 from services.ledger.store.violations import Found, clear, record, recorded
-from services.ledger.tests.support import APP, PARTITIONS, Ledger, ledger_on
+from services.ledger.tests.http.client import until
+from services.ledger.tests.support import APP, PARTITIONS, Ledger
 from services.ledger.tests.truth.scenario import everything
 from services.ledger.tests.truth.test_verify import cut_tail, refused, tampering
 from services.ledger.tests.verifier.support import counted, refusal, sample, verifying
@@ -46,10 +47,14 @@ async def test_a_violation_stops_writes_until_it_is_cleared(ledger: Ledger, book
         assert f"invariant I5 is violated of partition {partition}" in problem.detail
         assert REGISTRY.get_sample_value("ledger_halted") == 1
         head = await ledger.pool.fetchval("SELECT sum(position) FROM heads")
-        async with ledger_on(books, clock=ledger.clock) as other:
-            # It takes over as soon as the first has let go.
-            await ledger.pool.execute("UPDATE shards SET holder = ''")
-            assert (await refusal(other)).code == "read_only"
+        before = await ledger.writer()
+        await ledger.pool.execute("UPDATE shards SET holder = ''")
+
+        async def leads_again() -> bool:
+            return ledger.leader.writer not in (None, before)
+
+        await until(leads_again)
+        assert (await refusal(ledger)).code == "read_only"
         assert await ledger.pool.fetchval("SELECT sum(position) FROM heads") == head
         # Cleared without being mended, it is found again.
         assert await resume(books) == 1
