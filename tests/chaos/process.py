@@ -76,13 +76,14 @@ class Process:
 
     async def ended(self, deadline_s: float = DEADLINE_S) -> int:
         """Wait for the end of this life; the exit code, 128 + n after signal n."""
-        assert self._child is not None, f"{self.name} was not started"
+        child = self._child
+        assert child is not None, f"{self.name} was not started"
         end = time.monotonic() + deadline_s
-        while (code := self._child.poll()) is None:
+        while (code := child.poll()) is None:
             assert time.monotonic() < end, f"{self.name} does not end:\n{self.last_words()}"
             await asyncio.sleep(POLL_S)
         self.end_of_life = time.monotonic()
-        self._child.wait()
+        child.wait()
         return code
 
     async def kill(self) -> None:

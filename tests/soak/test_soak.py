@@ -52,4 +52,3 @@ async def test_a_minute_of_everything(tmp_path: Path) -> None:
     assert report["commands"] == report["succeeded"] + report["refused"] > 500
     assert report["events"] == report["heard"]
     assert set(report["memory"]) == {"serve-0", "relay-a", "consumer"}
-    assert report["latency"]["first"]["count"] > 0
