@@ -94,7 +94,16 @@ class CommandConsumer:
 
     async def _read(self, writer: Writer, asked: asyncio.Queue[Asked]) -> None:
         """Put commands into the writer's queue, in the order of each partition."""
-        reader = CommandReader(self._bus, COMMANDS_TOPIC, sorted(writer.owned), self._partitions, self._cursors)
+        expected: dict[tuple[str, str, int], int] = {}
+
+        async def cursors(cluster_id: str) -> Mapping[int, int]:
+            """Where the reader begins, each time it does."""
+            found = await self._cursors(cluster_id)
+            expected.clear()
+            expected.update({(cluster_id, COMMANDS_TOPIC, partition): offset for partition, offset in found.items()})
+            return found
+
+        reader = CommandReader(self._bus, COMMANDS_TOPIC, sorted(writer.owned), self._partitions, cursors)
         ends: dict[tuple[str, str, int], int] = {}
         async with contextlib.aclosing(reader.batches()) as batches:
             async for batch in batches:
@@ -103,8 +112,9 @@ class CommandConsumer:
                 for offset, item in batch.items:
                     end = ends.get(place)
                     # The reader goes back to the cursors when it loses the broker.
-                    cursor = Cursor(*place, offset, end if end is not None and end <= offset else None)
-                    ends[place] = offset + 1
+                    after = end if end is not None and end <= offset else None
+                    cursor = Cursor(*place, offset, after, anew=offset < expected.get(place, 0))
+                    ends[place] = expected[place] = offset + 1
                     await asked.put((cursor, await self._submit(writer, self._request_of(item, cursor))))
 
     async def _hear(self, asked: asyncio.Queue[Asked]) -> None:

@@ -55,7 +55,8 @@ class Cursor:
     """Where in a Kafka topic a command stood; the place after it is stored with its effect.
 
     `after` is the place after the record that was read before it, None for the first that is read: what precedes a
-    command is decided before it, or it is not decided either.
+    command is decided before it, or it is not decided either. `anew`: it lies before what has been read already, which
+    only a log can bring that has begun again, as that of a topic which was deleted and made again.
     """
 
     cluster_id: str
@@ -63,6 +64,7 @@ class Cursor:
     partition: int
     offset: int
     after: int | None = None
+    anew: bool = False
 
     @property
     def place(self) -> tuple[str, str, int]:

@@ -78,6 +78,9 @@ class Batch:
         """Whether this record has been decided; 503 if one before it has not: then it must wait for that one."""
         if cursor.partition not in self.log.heads:
             raise Rejected(NOT_NOW, "not_leader", "Another process writes this partition.")
+        if cursor.anew:
+            # What was reached is of the log before; this one's cursor begins here.
+            return False
         reached = newest(self._layers.cursors, cursor.place)
         if reached is not None and cursor.offset < reached:
             return True
