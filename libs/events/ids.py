@@ -2,6 +2,10 @@
 
 The ULID (https://github.com/ulid/spec) is monotone within one source, so ids made later sort later; the partition in
 front lets any process find the owner of an object from its id alone.
+
+What happened first is told by positions, never by ids: when another process takes a partition over, its ids of the same
+millisecond may sort before those of the process before it. Where a rule goes by ids (lots granted in one microsecond,
+what is due at one moment), any order would do, and ids give the same one whenever the log is folded again.
 """
 
 from __future__ import annotations

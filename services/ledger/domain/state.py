@@ -189,7 +189,7 @@ class Profile:
 class Account:
     """One account, (app, user, asset), as of its `version`. `version` 0 is an account that was never opened.
 
-    `lots` are in burn-down order and `holds` in order of creation. `due_at` is when time alone next changes
+    `lots` are in burn-down order and `holds` in no order that matters. `due_at` is when time alone next changes
     something: a hold's limit, a lot's expiry or its start.
     """
 

@@ -7,16 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from libs.events.bus import Bus
 from libs.events.commands import OutcomeRecorder, Republisher, send_command
@@ -25,15 +19,14 @@ from libs.events.contracts.base import Command
 from libs.events.contracts.ledger import commands as c
 from libs.events.db import MIGRATIONS, Connection, Pool
 from libs.events.envelope import Envelope
-from libs.events.feed import FeedClient, render_feed
 from libs.events.ids import parse_id
 from libs.events.outbox import Cause, Outbox, OutboxLog
 from libs.events.relay import Relay
 from libs.events.stamper import Stamper
 from libs.service.db import create_pool
 from libs.service.migrations import migrate
-from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, LedgerLog
-from services.ledger.tests.kafka.world import World, eventually
+from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC
+from services.ledger.tests.kafka.world import World, beside, eventually, feed_of
 from services.ledger.tests.support import APP, PARTITIONS
 from services.ledger.verify.run import verify
 from tests.plugins.kafka import Restartable
@@ -74,21 +67,6 @@ async def _note(connection: Connection, events: Any) -> None:
 
 def _place(event: Envelope) -> tuple[int, int]:
     return parse_id(event.id), event.seq or 0
-
-
-@asynccontextmanager
-async def running(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run parts beside the block; their failure fails it."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -133,20 +111,12 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
     async with bus_of_payments, bus_of_ledger:
         world = World(broker.kind, books, COMMANDS_TOPIC, EVENTS_TOPIC, bus_of_ledger)
         async with world.ledger() as ledger:
-
-            async def feed(request: Request) -> Response:
-                query = request.query_params
-                log = LedgerLog(ledger.pool)
-                place = query["topic"], int(query["partition"]), int(query["after"]), int(query["limit"])
-                return Response(await render_feed(log, *place), media_type="application/json")
-
-            transport = httpx.ASGITransport(Starlette(routes=[Route("/v1/feed", feed)]))
-            async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as http:
+            async with feed_of(ledger) as feed:
                 consumer = Consumer(
                     "payments",
                     payments,
                     bus_of_payments,
-                    [Subscription("ledger", EVENTS_TOPIC, range(PARTITIONS), FeedClient(http, "http://ledger"))],
+                    [Subscription("ledger", EVENTS_TOPIC, range(PARTITIONS), feed)],
                     {},
                     observers=[_note, OutcomeRecorder()],
                     times=TIMES,
@@ -156,7 +126,7 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
                 again = Republisher(
                     payments, bus_of_payments, "payments", pause_first_s=0.3, pause_max_s=1.0, poll_s=0.05
                 )
-                async with running(
+                async with beside(
                     world.relay(ledger, heartbeat_s=0.2).run(),
                     consumer.run(),
                     Stamper(payments, poll_s=0.01).run(),

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 from typer.testing import CliRunner
 
 from libs.events.consumer import Consumer, Subscription, Times
 from libs.events.db import MIGRATIONS, Connection, Pool
-from libs.events.feed import FeedClient, render_feed
 from libs.events.ids import parse_id
 from libs.events.relay import LogBehindError
 from libs.service.cli_support import CliError
@@ -27,8 +21,7 @@ from libs.service.keys import ensure_keys
 from libs.service.migrations import migrate
 from services.ledger.anchors import anchor_once
 from services.ledger.cli import cli
-from services.ledger.store.log_source import LedgerLog
-from services.ledger.tests.kafka.world import World, eventually
+from services.ledger.tests.kafka.world import World, beside, eventually, feed_of
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database, DatabaseFrom
@@ -66,33 +59,13 @@ async def _take_back(connection: Connection, _source: str, _topic: str, partitio
 
 
 @asynccontextmanager
-async def _beside(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@asynccontextmanager
 async def running(world: World, diary: Pool) -> AsyncIterator[Ledger]:
     """The ledger, its relay, its feed, and the service with the diary."""
-    async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(world.ledger())
-
-        async def feed(request: Request) -> Response:
-            query = request.query_params
-            place = query["topic"], int(query["partition"]), int(query["after"]), int(query["limit"])
-            return Response(await render_feed(LedgerLog(ledger.pool), *place), media_type="application/json")
-
-        transport = httpx.ASGITransport(Starlette(routes=[Route("/v1/feed", feed)]))
-        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://ledger"))
-        source = Subscription("ledger", world.events, range(PARTITIONS), FeedClient(http, "http://ledger"))
+    async with world.ledger() as ledger, feed_of(ledger) as feed:
+        source = Subscription("ledger", world.events, range(PARTITIONS), feed)
         consumer = Consumer("diary", diary, world.bus, [source], {}, observers=[_note], rebuild=_take_back, times=TIMES)
-        await stack.enter_async_context(_beside(world.relay(ledger, heartbeat_s=0.2).run(), consumer.run()))
-        yield ledger
+        async with beside(world.relay(ledger, heartbeat_s=0.2).run(), consumer.run()):
+            yield ledger
 
 
 async def _log(pool: Pool, table: str, place: str) -> list[tuple[int, int, str]]:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
+import httpx
 import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
 
 from libs.events.bus import Bus, Message, TopicPartition
 from libs.events.contracts.base import Contract, encode
 from libs.events.envelope import Envelope, Headers, Heartbeat, from_record, to_headers
+from libs.events.feed import FeedClient, render_feed
 from libs.events.ids import Ids, UlidSource
 from libs.events.partition import partition_of
 from libs.events.relay import Relay
@@ -226,6 +232,35 @@ class World:
         finally:
             await reader.close()
         return events
+
+
+@asynccontextmanager
+async def feed_of(ledger: Ledger) -> AsyncIterator[FeedClient]:
+    """The feed of a ledger, as consumers ask for it over HTTP."""
+
+    async def feed(request: HttpRequest) -> Response:
+        query = request.query_params
+        place = query["topic"], int(query["partition"]), int(query["after"]), int(query["limit"])
+        return Response(await render_feed(LedgerLog(ledger.pool), *place), media_type="application/json")
+
+    transport = httpx.ASGITransport(Starlette(routes=[Route("/v1/feed", feed)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as http:
+        yield FeedClient(http, "http://ledger")
+
+
+@asynccontextmanager
+async def beside(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run parts beside the block; their failure fails it."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
 
 
 def without(envelope: Envelope, *names: str) -> Headers:
