@@ -26,8 +26,10 @@ def suite(pytestconfig: pytest.Config) -> Iterator[Suite]:
     facts = shared_server(pytestconfig, "suite", start)
     running = Suite(Path(facts["data"]), facts["port_base"])
     yield running
-    verified = running.tallystick("ledger", "verify")
-    assert verified.returncode == 0, verified.stdout + verified.stderr
+    running.wait_until_verified()
+    for command in ("violations", "verify"):
+        done = running.tallystick("ledger", command)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture

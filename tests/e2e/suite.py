@@ -62,6 +62,14 @@ class Suite:
             timeout=START_S,
         )
 
+    def wait_until_verified(self) -> None:
+        """Wait until the verifier has looked at everything that is there now."""
+        url = f"http://127.0.0.1:{self.port_base + PORTS['ledger'] + VERIFIER_OFFSET}/metrics"
+        deadline = time.monotonic() + START_S
+        while "\nprojection_lag_events 0.0\n" not in httpx.get(url).text:
+            assert time.monotonic() < deadline, "the verifier does not catch up"
+            time.sleep(0.2)
+
     def token(
         self,
         app: str,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,14 +15,15 @@ import pytest
 
 from services.ledger.rebuild import rebuild
 from services.ledger.store.violations import recorded
-from services.ledger.tests.support import Ledger, WallClock, ledger_on
+from services.ledger.tests.support import Ledger, WallClock, ledger_on, prepare
 from services.ledger.tests.truth.scenario import DOCUMENT, everything
 from services.ledger.tests.verifier.support import counted, verifying
 from services.ledger.verify.run import verify
-from tests.plugins.postgres import Database
+from tests.plugins.postgres import Database, DatabaseFrom
 
 pytestmark = pytest.mark.anyio
 
+REPORT = Path(__file__).parents[4] / "build" / "reliability" / "verifier.json"
 TEST_APP = "trial"
 """An app with a clock of its own."""
 
@@ -165,6 +168,30 @@ async def _trial(books: Database, tmp_path: Path, seed: int, seconds: float) -> 
         assert [str(v) for v in (await verify(books.runtime_dsn)).violations] == []
         assert await recorded(one.pool, cleared=True) == []
     return load.done, turns
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+async def test_no_alarm_in_many_trials(database_from: DatabaseFrom, tmp_path: Path) -> None:
+    """As the next, with `TRIALS` seeds of `TRIAL_S` seconds each (environment); prints and keeps the counts."""
+    trials, seconds = int(os.environ.get("TRIALS", "6")), float(os.environ.get("TRIAL_S", "15"))
+    began, commands, turns = monotonic(), 0, 0
+    for seed in range(100, 100 + trials):
+        books = await database_from("ledger", prepare)
+        (tmp_path / str(seed)).mkdir()
+        done = await _trial(books, tmp_path / str(seed), seed, seconds)
+        commands, turns = commands + done[0], turns + done[1]
+    told = {
+        "trials": trials,
+        "first_seed": 100,
+        "seconds": round(monotonic() - began),
+        "commands": commands,
+        "take_overs": turns,
+        "false_alarms": 0,
+    }
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(told, indent=2) + "\n")
+    print(f"verifier: {told}")
 
 
 @pytest.mark.timeout(180)
