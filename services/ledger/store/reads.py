@@ -24,7 +24,10 @@ UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    asyncpg.QueryCanceledError,
+    # Cancelled, cut off, or refused while the server starts, ends or recovers; too many connections; closed to all.
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
 )
 """What a read that could not be made raises."""
 

@@ -269,3 +269,43 @@ async def test_a_connection_of_a_read_that_breaks(api: Api, books: Database) -> 
         return answer.status_code == 200
 
     await until(answered)
+
+
+async def test_a_read_that_the_server_ends_or_refuses_is_to_be_repeated(api: Api, books: Database) -> None:
+    await api.grant("ann", "10")
+    connection = await asyncpg.connect(books.admin_dsn)
+    lock = connection.transaction()
+    await lock.start()
+    await connection.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+    reading = asyncio.create_task(api.send("GET", "/accounts/ann/state"))
+
+    async def ended() -> bool:
+        return bool(
+            await rows(
+                books,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'ledger-reads' AND wait_event_type = 'Lock'",
+            )
+        )
+
+    await until(ended)
+    assert (await reading).status_code == 503
+    await lock.rollback()
+    await connection.close()
+
+    closed = f"ALTER DATABASE {books.name} ALLOW_CONNECTIONS"
+    try:
+        books.admin.sql(
+            f"{closed} false",
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            f" WHERE datname = '{books.name}' AND application_name = 'ledger-reads'",
+        )
+        for _ in range(2):
+            assert (await api.send("GET", "/accounts/ann/state")).status_code == 503
+    finally:
+        books.admin.sql(f"{closed} true")
+
+    async def answered() -> bool:
+        return (await api.send("GET", "/accounts/ann/state")).status_code == 200
+
+    await until(answered)
