@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 from fastapi import APIRouter
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from libs.service.auth import Principal
 from libs.service.bodies import CleanText, parse_body
 from libs.service.clock import TestClocks, format_time, parse_time
-from libs.service.problems import FeatureDisabled, invalid
+from libs.service.problems import MEDIA_TYPE, FeatureDisabled, invalid
 
 
 class TestClock(BaseModel):
@@ -23,6 +24,23 @@ class TestClock(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     now: CleanText
+
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "code"],
+    "properties": {name: {"type": "string"} for name in ("type", "title", "code", "detail", "next", "request_id")}
+    | {"status": {"type": "integer"}},
+}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": f"{title}: {codes}", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
+    for status, title, codes in (
+        (400, "Bad Request", "`invalid_request`"),
+        (401, "Unauthorized", "`token_expired`, `token_invalid`, `token_missing`"),
+        (403, "Forbidden", "`feature_disabled`, `scope_missing`, `wrong_app`"),
+        (413, "Content Too Large", "`body_too_large`"),
+    )
+}
 
 
 def test_clock_router(clocks: TestClocks, scope: str, principal_of: Callable[[Request], Principal]) -> APIRouter:
@@ -42,7 +60,9 @@ def test_clock_router(clocks: TestClocks, scope: str, principal_of: Callable[[Re
 
     body = {"content": {"application/json": {"schema": TestClock.model_json_schema()}}}
 
-    @router.get("/v1/test-clock", summary="The app's test clock", response_model=TestClock)
+    refusals = {status: told for status, told in _REFUSALS.items() if status != 413}
+
+    @router.get("/v1/test-clock", summary="The app's test clock", response_model=TestClock, responses=refusals)
     async def read(request: Request) -> Response:
         return answer(clocks.now_us(permitted_app(request)))
 
@@ -50,6 +70,7 @@ def test_clock_router(clocks: TestClocks, scope: str, principal_of: Callable[[Re
         "/v1/test-clock",
         summary="Put the app's test clock forward",
         response_model=TestClock,
+        responses=_REFUSALS,
         openapi_extra={"requestBody": body | {"required": True}},
     )
     async def advance(request: Request) -> Response:

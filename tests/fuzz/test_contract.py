@@ -1,0 +1,87 @@
+"""The ledger answers as its OpenAPI document says, whatever a request that the document allows, or does not, holds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from schemathesis import GenerationMode
+
+from libs.service.auth import ROLE_SCOPES
+from services.ledger import openapi
+from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, served, until_ready
+from services.ledger.verify.run import verify
+from tests.fuzz.contract import Callers, Faults, operations, try_operation
+from tests.plugins.postgres import Database, DatabaseFrom
+from tests.security.estate import Estate
+from tests.tamper.figures import write_figures
+
+pytestmark = pytest.mark.anyio
+
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+
+
+@pytest.fixture
+async def books(database_from: DatabaseFrom) -> Database:
+    """An empty ledger's database."""
+    return await database_from("ledger-http", prepare_ledger)
+
+
+@pytest.fixture
+async def callers(books: Database, tmp_path: Path) -> AsyncIterator[Callers]:
+    """A ledger on a port, with one of everything in it."""
+    # What makes the requests takes its turns with the ledger, in one process: the lease must bear that.
+    async with served(books, tmp_path, lease_answer_s=60, lease_stale_s=120) as api:
+        await until_ready(api.http)
+        await api.as_("admin").put("/config", DOCUMENT)
+        estate = await Estate.make(api)
+        yield callers_of(api, estate)
+
+
+def callers_of(api: Api, estate: Estate) -> Callers:
+    tokens = {role: api.as_(role, sub="ann").token for role in ROLE_SCOPES}
+    return Callers(str(api.http.base_url), tokens, estate.ids)
+
+
+async def every_operation(callers: Callers, examples: int, seed: int, seconds: float = 1e9) -> Faults:
+    """So many requests of each kind to every operation, in a thread, or until the time is over."""
+    faults = Faults()
+    end = time.monotonic() + seconds
+    # Erasing and closing come last, since little works on a closed account.
+    ordered = sorted(operations(openapi.application().openapi()), key=lambda one: one.path.endswith(("close", "erase")))
+    for operation in ordered:
+        for mode in MODES:
+            if time.monotonic() < end:
+                work = partial(try_operation, operation, callers, faults, mode=mode, examples=examples, seed=seed)
+                await asyncio.to_thread(work)
+    return faults
+
+
+async def test_answers_are_as_documented(callers: Callers, books: Database) -> None:
+    faults = await every_operation(callers, examples=3, seed=1)
+    assert not faults.found, "\n\n".join(f"{name}\n{what}" for name, what in faults.found.items())
+    assert {"200", "201", "400", "403", "404"} <= set(faults.statuses), faults.statuses
+    assert (await verify(books.runtime_dsn)).violations == []
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+async def test_many_answers_are_as_documented(callers: Callers, books: Database) -> None:
+    began = time.monotonic()
+    seed = time.time_ns() % 1_000_000
+    faults = await every_operation(callers, examples=150, seed=seed)
+    outcome = await verify(books.runtime_dsn)
+    figures = {
+        "seed": seed,
+        "requests": faults.statuses.total(),
+        "statuses": dict(sorted(faults.statuses.items())),
+        "faults": sorted(faults.found),
+        "violations": outcome.violation_count,
+    }
+    write_figures("fuzz-contract", figures, began)
+    assert not faults.found, "\n\n".join(f"{name}\n{what}" for name, what in faults.found.items())
+    assert outcome.ok
