@@ -10,6 +10,7 @@ _ONE_PART = "a charge has at most one part that was overdrawn and one that was o
 _NOT_ZERO = "an amount of nothing is refused before it comes here"
 _NONE_IS_NONE = "`Time` and `Units` give back what they are given, and so None for None"
 _UNBROKEN = "only an expired lot breaks, and a lot expires once: nothing of it is broken before"
+_NOTHING_FREE = "a lot without a free part gives nothing to a hold"
 _FALSY = "None and False are alike where only truth is asked"
 _NO_LIMIT_NO_EXPIRY = "only a lot that has an expiry expires"
 
@@ -26,6 +27,17 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "gone[s.lot] = gone.get(None, 0) + s.amount",
     ): _ONE_SLICE,
     ("_lot_expired", "lot.broken += e.amount", "lot.broken = e.amount"): _UNBROKEN,
+    (
+        "_credits_granted",
+        "a.earned = {**a.earned, e.earned_as: a.earned.get(e.earned_as, 0) + 1}",
+        "a.earned = {**a.earned, e.earned_as: a.earned.get(None, 0) + 1}",
+    ): "a rule earns once, so nothing was counted before",
+    (
+        "_hold_lots",
+        "return [lot] if lot.free > 0 else []",
+        "return [lot] if (lot.free > 0) or True else []",
+    ): _NOTHING_FREE,
+    ("_hold_lots", "return [lot] if lot.free > 0 else []", "return [lot] if lot.free >= 0 else []"): _NOTHING_FREE,
     ("adjust", "if command.amount > 0:", "if command.amount >= 0:"): _NOT_ZERO,
     (
         "refund",

@@ -40,6 +40,7 @@ class Hearing:
             assert outcome is not None
             body: dict[str, Any] = outcome.body
             if outcome.rejected is not None:
+                assert body == {}
                 body = {"code": outcome.rejected.code, "detail": outcome.rejected.detail, **outcome.rejected.extra}
             events = [self.story.told(event) for event in [*outcome.due, *outcome.events]]
             self.told.append(
@@ -233,7 +234,7 @@ def _edges() -> Told:
     heard.story.after(10)
     heard.ask(cmd.Refund(charge="charge#3"), cmd.Charge(amount=1))
     heard.story.after(10)
-    heard.ask(cmd.Sweep())
+    heard.ask(cmd.Sweep(), cmd.CreateHold(amount=2, role="service", grant="grant#6"))
     return heard.end()
 
 
@@ -244,6 +245,7 @@ def _debts() -> Told:
         cmd.ChangeAccount(overdraft_limit=100),
         cmd.Charge(amount=30),
         cmd.Charge(amount=40),
+        cmd.Grant(amount=3, effective_at=heard.story.at(0)),
         cmd.Adjust(amount=20),
         cmd.Adjust(amount=15),
         cmd.Refund(charge="charge#1", amount=10),
@@ -360,6 +362,27 @@ def _repaid() -> Told:
     return heard.end()
 
 
+def _ends() -> Told:
+    """What is left of a grant that was partly lost, revoked and captured in turn: nothing of it counts twice."""
+    heard = Hearing()
+    heard.ask(
+        cmd.Grant(amount=30, expires_at=heard.story.at(10)),
+        cmd.CreateHold(amount=20, role="service"),
+    )
+    heard.story.after(10)
+    heard.ask(
+        cmd.ReleaseHold(hold="hold#1"),
+        cmd.Revoke(grant="grant#1"),
+        cmd.Grant(amount=30),
+        cmd.CreateHold(amount=20, role="service"),
+        cmd.Revoke(grant="grant#2", amount=15, policy="debt"),
+        cmd.CaptureHold(hold="hold#2"),
+        cmd.Revoke(grant="grant#2", policy="absorb"),
+        cmd.Revoke(grant="grant#2"),
+    )
+    return heard.end()
+
+
 SCENES: dict[str, Callable[[], Told]] = {
     "grants": _grants,
     "charges": _charges,
@@ -371,6 +394,7 @@ SCENES: dict[str, Callable[[], Told]] = {
     "revokes": _revokes,
     "arrivals": _arrivals,
     "repaid": _repaid,
+    "ends": _ends,
 }
 
 
