@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 from starlette.datastructures import QueryParams
@@ -18,7 +18,6 @@ from starlette.datastructures import QueryParams
 from libs.service.problems import InvalidRequest, invalid
 
 M = TypeVar("M", bound=BaseModel)
-T = TypeVar("T")
 
 ERRORS_MAX = 50
 _BUILT_IN = frozenset(get_args(ErrorType))
@@ -92,14 +91,6 @@ def parse_query(model: type[M], parameters: QueryParams) -> M:
         values[name] = value
     try:
         return model.model_validate_strings(values)
-    except ValidationError as error:
-        raise errors_from_pydantic(error) from None
-
-
-def parse_as(adapter: TypeAdapter[T], body: bytes) -> T:
-    """As :func:`parse_body`, for any type that pydantic knows."""
-    try:
-        return adapter.validate_json(body)
     except ValidationError as error:
         raise errors_from_pydantic(error) from None
 

@@ -51,15 +51,6 @@ def decode_cursor(
     return place
 
 
-def parse_limit(limit: str | None, *, default: int = LIMIT_DEFAULT, limit_max: int = LIMIT_MAX) -> int:
-    """The number of rows of a page, 1 … `limit_max`; `invalid_request` otherwise."""
-    if limit is None:
-        return default
-    if not limit.isascii() or not limit.isdigit() or len(limit) > 9 or not 1 <= int(limit) <= limit_max:
-        raise invalid("invalid_limit", "limit", f"A whole number from 1 to {limit_max}.")
-    return int(limit)
-
-
 def page(
     rows: Sequence[T], limit: int, place: Callable[[T], Mapping[str, str | int]], render: Callable[[T], Any]
 ) -> dict[str, Any]:

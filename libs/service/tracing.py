@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from os import urandom
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,15 +19,6 @@ class TraceContext:
     trace_id: str
     span_id: str
     sampled: bool = False
-
-    def child(self) -> TraceContext:
-        """A new span of the same trace."""
-        return TraceContext(self.trace_id, urandom(8).hex(), self.sampled)
-
-
-def new_trace(*, sampled: bool = False) -> TraceContext:
-    """The beginning of a trace."""
-    return TraceContext(urandom(16).hex(), urandom(8).hex(), sampled)
 
 
 def parse_traceparent(text: str | None) -> TraceContext | None:

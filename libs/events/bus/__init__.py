@@ -92,11 +92,6 @@ class Bus:
             self._session.end("stopped")
         await self._cleanups.settle()
 
-    @property
-    def healthy(self) -> bool:
-        """Whether the broker answered when it was last asked."""
-        return self._session is not None and not self._session.ended.is_set()
-
     async def cluster_id(self) -> str:
         """What offsets are relative to: the broker incarnation that answers now. Raises :class:`BusUnavailable`."""
         return (await self._open()).log_id

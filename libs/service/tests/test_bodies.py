@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 
-from libs.service.bodies import parse_as, parse_body, parse_query
+from libs.service.bodies import parse_body, parse_query
 from libs.service.problems import InvalidRequest
 
 
@@ -76,13 +76,6 @@ def test_input_is_not_repeated() -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_body(Everything, b'{"flag": "hunter2", "kind": "hunter2"}')
     assert "hunter2" not in str(refused.value.to_dict())
-
-
-def test_a_list_may_be_a_body() -> None:
-    numbers = TypeAdapter(list[int])
-    assert parse_as(numbers, b"[1, 2]") == [1, 2]
-    with pytest.raises(InvalidRequest, match=r"not_an_integer|valid integer"):
-        parse_as(numbers, b'["x"]')
 
 
 class Query(BaseModel):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.service.pagination import decode_cursor, encode_cursor, page, parse_limit
+from libs.service.pagination import decode_cursor, encode_cursor, page
 from libs.service.problems import InvalidRequest
 
 SHAPE: dict[str, type[str] | type[int]] = {"position": int, "id": str}
@@ -63,16 +63,6 @@ def test_no_text_does_harm(cursor: str) -> None:
 
 def test_no_cursor_is_the_beginning() -> None:
     assert decode_cursor(None, SHAPE) is None
-
-
-def test_limits() -> None:
-    assert parse_limit(None) == 50
-    assert parse_limit("1") == 1
-    assert parse_limit("500") == 500
-    assert parse_limit("1000", limit_max=1000) == 1000
-    for bad in ("0", "501", "-1", "1.5", "x", "", "١", "9" * 30):
-        with pytest.raises(InvalidRequest):
-            parse_limit(bad)
 
 
 def test_pages_follow_each_other_to_the_end() -> None:

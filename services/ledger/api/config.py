@@ -66,7 +66,7 @@ async def get_config(request: Request) -> Response:
     "/config",
     summary="Apply a configuration, or see what it would change",
     **described(
-        answer=answers.Config,
+        answer=answers.Config | answers.Difference,
         body=ConfigDocument,
         query=PutQuery,
         codes=("409 config_conflict", "412 version_mismatch"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from types import UnionType
 from typing import Any
 
 from fastapi import FastAPI
@@ -67,7 +68,7 @@ def schema_of(model: type[BaseModel]) -> Any:
 
 def described(
     *,
-    answer: type[BaseModel] | None,
+    answer: type[BaseModel] | UnionType | None,
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     status: int = 200,
