@@ -79,15 +79,18 @@ def try_operation(
         real=st.booleans(),
     )
     def attempt(case: Any, role: str, real: bool) -> None:
-        if real and mode is GenerationMode.POSITIVE:
+        real = real and mode is GenerationMode.POSITIVE
+        if real:
             for name in case.path_parameters or {}:
                 case.path_parameters[name] = callers.known(operation.path, name) or case.path_parameters[name]
             if isinstance(case.body, dict) and "user" in case.body:
                 case.body |= {"user": callers.users[0], "asset": None}
+                if "amount" in case.body:
+                    case.body["amount"] = "0.01"
             role = "admin"
         headers = {"Authorization": f"Bearer {callers.tokens[role]}"}
         if real:
-            headers["Idempotency-Key"] = f"key-{faults.statuses.total()}"
+            headers |= {"Idempotency-Key": f"key-{faults.statuses.total()}", "Tallystick-App": "coins"}
         if role == "system":
             headers["Tallystick-App"] = "coins"
         response = case.call(base_url=callers.url, headers=headers, timeout=60)
