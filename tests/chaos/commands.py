@@ -20,10 +20,13 @@ from services.ledger.rebuild import rebuild
 from services.ledger.requests import Answer
 from services.ledger.tests.support import Ledger
 from services.ledger.verify.run import verify
+from services.ledger.writer.leader import LeaseTimes
 from tests.plugins.postgres import Database
 
 REPORTS = Path("build/reliability")
 WORKERS = 8
+STEADY = LeaseTimes(renew_s=0.5, answer_s=3.0, stale_s=3.75, poll_s=0.02, silent_s=0.5)
+"""Leases that are kept on a busy machine too, and quicker than the usual ones in noticing a silent append."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The broker itself goes away, loses a topic, or forgets what was not read in time: under the ledger's own parts.
 
-What a consumer of `libs.events` makes of poison, gaps, and a broker that comes back empty is tried in
-`libs/events/tests`, what becomes of a restored ledger in `services/ledger/tests/kafka`.
+What a consumer of `libs.events` makes of poison, gaps, the embedded broker's 5 MB and a broker that comes back empty is
+tried in `libs/events/tests`, what becomes of a restored ledger in `services/ledger/tests/kafka`.
 """
 
 from __future__ import annotations
@@ -152,6 +152,7 @@ async def test_a_new_log_that_is_longer_than_the_cursor(kafka: KafkaServer, trie
     await tried.check(in_order=False)
 
 
+@pytest.mark.campaign
 async def test_a_diary_slower_than_the_embedded_broker_loses_nothing(
     database_from: DatabaseFrom, monkeypatch: pytest.MonkeyPatch
 ) -> None:

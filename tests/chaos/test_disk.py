@@ -16,15 +16,13 @@ from deploy.embedded.postgres import PostgresServer
 from libs.service.problems import Problem, ReadOnly
 from services.ledger.tests.support import Ledger, ledger_on, prepare
 from services.ledger.writer.engine import READ_ONLY_S
-from services.ledger.writer.leader import LeaseTimes
-from tests.chaos.commands import Asked, Callers, Failures, until
+from tests.chaos.commands import STEADY, Asked, Callers, Failures, until
 from tests.chaos.disk import SmallDisk, small_disk
 from tests.plugins.postgres import OWNER, ROLE_PASSWORD, RUNTIME, Database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 
 SIZE_MB = 192
-QUICK = LeaseTimes(renew_s=0.25, answer_s=1.0, stale_s=1.25, poll_s=0.02, silent_s=0.5)
 SETTINGS = ("max_wal_size=32MB", "min_wal_size=32MB", "shared_buffers=16MB")
 REFUSED_WITHIN_S = 5.0
 
@@ -85,7 +83,7 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(
 ) -> None:
     """Tables cannot grow: 503 `read_only` at once; reads and the lease go on; with room again so do writes."""
     callers = Callers(0)
-    async with ledger_on(books, times=QUICK) as ledger:
+    async with ledger_on(books, times=STEADY) as ledger:
         await ledger.configure()
         writer = await ledger.writer()
         number = 0
@@ -93,7 +91,7 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(
             assert await attempt(ledger, callers, number) is None
         disk.fill()
         refusals, failures, began = 0, Failures(), time.monotonic()
-        end, deadline = began + 3 * QUICK.answer_s, began + 60
+        end, deadline = began + 1.5 * STEADY.answer_s, began + 60
         while time.monotonic() < end or not refusals:
             assert time.monotonic() < deadline, "the disk is not full"
             number += 1
@@ -130,7 +128,7 @@ async def test_a_disk_without_room_for_the_log_of_postgresql(
     The ledger's process stays up through it and goes on by itself.
     """
     callers = Callers(0)
-    async with ledger_on(books, times=QUICK) as ledger:
+    async with ledger_on(books, times=STEADY) as ledger:
         await ledger.configure()
         for number in range(100):
             assert await attempt(ledger, callers, number) is None
