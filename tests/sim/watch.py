@@ -48,6 +48,8 @@ class Asked:
     answered: int | None = None
     status: int = 0
     body: bytes = b""
+    wants: tuple[str, int] | None = None
+    """Whose credits it would take, and how many."""
 
 
 class Look(NamedTuple):
@@ -161,13 +163,16 @@ class Watch:
     def check_books(self, partitions: int) -> None:
         """I1 to I6, I8, I9, I11: the log by itself, the tables beside it, and what callers were told."""
         checks = []
+        refused = self._refused()
         for number in range(partitions):
             check = PartitionCheck(number, partitions)
             looks = sorted([one for one in self.looks if one.partition == number], key=lambda one: one.seen.position)
             for row in self.tables.events[number]:
                 self._check_looks(looks, check)
+                self._check_refused(refused, check)
                 check.feed(_log_event(row))
             self._check_looks(looks, check)
+            self._check_refused(refused, check)
             if looks:
                 self.wrong("I9", f"a read states position {looks[0].seen.position}, beyond the log")
             head = self.tables.heads[number]
@@ -187,6 +192,25 @@ class Watch:
             told, folded = look.seen.account, check.fold.accounts.get(look.key)
             if (None if told is None else _balance(told)) != (None if folded is None else _balance(folded)):
                 self.wrong("I9", f"{look.key[1]} was read at {check.position} other than the log says")
+
+    def _refused(self) -> dict[tuple[int, int], list[Asked]]:
+        """What was refused for want of credits, by the place in the log where it was."""
+        refused: dict[tuple[int, int], list[Asked]] = defaultdict(list)
+        stored = {(row["caller"], row["key"]): row for row in self.tables.results.values()}
+        for asked in self.asked:
+            row = stored.get((asked.caller, asked.key))
+            if row is not None and row["status"] == 402 and asked.wants is not None:
+                refused[row["partition"], row["position"]].append(asked)
+        return refused
+
+    def _check_refused(self, refused: dict[tuple[int, int], list[Asked]], check: PartitionCheck) -> None:
+        """I2, the other way round: nothing is refused for which there was enough."""
+        for asked in refused.get((check.fold.partition, check.position), ()):
+            user, amount = asked.wants or ("", 0)
+            account = next((one for key, one in check.fold.accounts.items() if key[1] == user), None)
+            if account is not None and account.available() >= amount:
+                detail = f"{amount} of {user} though {account.available()} were there at {check.position}"
+                self.wrong("I2", f"{asked.kind} {asked.key} was refused {detail}")
 
     def _check_tables(self, folds: list[Fold], partitions: int) -> None:
         tables = self.tables
@@ -230,6 +254,8 @@ class Watch:
             if asked.answered is None:
                 self.wrong("I7", f"{asked.kind} {asked.key} has no outcome")
                 continue
+            if asked.status == 404 and not asked.kind.startswith("account."):
+                self.wrong("I5", f"{asked.kind} {asked.key}: what there is was not found")
             happened += [(asked.sent, "sent", asked), (asked.answered, "answered", asked)]
             result = stored.get((asked.caller, asked.key))
             if asked.body and (asked.status < 300 or asked.status in REPEATABLE):

@@ -34,7 +34,7 @@ from tests.sim.nodes import COMMANDS_TOPIC, SENDER, START_US, LedgerNode
 from tests.sim.watch import Asked, Look, Watch
 
 APP = "coins"
-USERS = ("ann", "ben", "cy", "dot")
+USERS = ("ann", "ben", "cy", "dot", "eve", "fay", "gil", "hal")
 DOCUMENT = ConfigDocument.model_validate(
     {
         "assets": {"coins": {"scale": 0}},
@@ -57,6 +57,7 @@ class Scene:
     chance: Chance
     watch: Watch
     nodes: Nodes
+    users: Sequence[str]
     made: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -70,6 +71,7 @@ class Caller:
         self._watch = scene.watch
         self._nodes = scene.nodes
         self._made = scene.made
+        self._users = scene.users
 
     async def configure(self) -> None:
         """Apply the app's configuration."""
@@ -80,8 +82,7 @@ class Caller:
         """So many commands, at random."""
         for number in range(commands):
             await asyncio.sleep(self._random.expovariate(1 / pause_s))
-            make, kind = self._command(f"{self._name}-{number}")
-            asked = self._watch.sends(self._name, f"{self._name}-{number}", kind)
+            make, asked = self._command(f"{self._name}-{number}")
             looking = self._random.random() < 0.3
             await asyncio.gather(self._ask(asked, make), *([self._look()] if looking else []))
             if self._random.random() < 0.1:
@@ -128,7 +129,7 @@ class Caller:
         nodes = self._nodes()
         if not nodes:
             return
-        node, user = self._random.choice(nodes), self._random.choice(USERS)
+        node, user = self._random.choice(nodes), self._random.choice(self._users)
         sent_at = self._watch.now()
         reply: asyncio.Future[Seen | None] = self._loop.create_future()
         self._loop.spawn(node, _read(node, user, reply))
@@ -161,12 +162,17 @@ class Caller:
             request_id="config",
         )
 
-    def _command(self, key: str) -> tuple[Make, str]:
+    def _command(self, key: str) -> tuple[Make, Asked]:
         name, fields, target = self._draw(key)
         origin = Origin(
             app=APP, caller=self._name, key=key, actor=self._name, role="service", door="http", request_id=f"req-{key}"
         )
-        return lambda: request_for(KINDS[name], fields, origin, target), name
+        asked = self._watch.sends(self._name, key, name)
+        if isinstance(fields, sent.ChargeCredits | sent.CreateHold):
+            asked.wants = (fields.user, int(fields.amount))
+        elif isinstance(fields, sent.TransferCredits):
+            asked.wants = (fields.from_user, int(fields.amount))
+        return lambda: request_for(KINDS[name], fields, origin, target), asked
 
     def _draw(self, key: str) -> tuple[str, sent.Body, str]:
         """A kind of command, its fields, and what it is about."""
@@ -175,7 +181,7 @@ class Caller:
         known = self._made.get(word)
         if known and random.random() < 0.4:
             return name, self._about(name), random.choice(known[-6:])
-        user, other = random.sample(USERS, 2)
+        user, other = random.sample(self._users, 2)
         amount = str(random.randint(1, 60))
         unique = random.choice((None, None, None, f"once-{random.randint(0, 3)}"))
         name = random.choices(_NAMES, _WEIGHTS)[0]
@@ -233,6 +239,7 @@ class Sender:
         self._random = scene.chance.random
         self._watch = scene.watch
         self._bus = bus
+        self._users = scene.users
         self._partitions = partitions
         self._ulids = UlidSource(scene.chance.random.randbytes)
 
@@ -245,7 +252,7 @@ class Sender:
         await asyncio.gather(*sending)
 
     async def _send(self, number: int) -> None:
-        user = self._random.choice(USERS)
+        user = self._random.choice(self._users)
         partition = partition_of(APP, user, self._partitions)
         time_us = START_US + round(self._loop.time() * 1e6)
         command = self._draw(user)
@@ -282,7 +289,7 @@ class Sender:
             return sent.ChargeCredits(user=user, amount=amount)
         if roll < 0.85:
             return sent.CreateHold(user=user, amount=amount, ttl_s=random.choice((1, 3, 20)))
-        return sent.TransferCredits(from_user=user, to_user=random.choice(USERS), amount=amount)
+        return sent.TransferCredits(from_user=user, to_user=random.choice(self._users), amount=amount)
 
     async def garbage(self) -> None:
         """A record that is no command."""

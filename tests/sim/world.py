@@ -22,7 +22,7 @@ from tests.sim.nodes import START_US, ConsumerNode, LedgerNode, Node, RelayNode
 from tests.sim.tables import HeadRow, Tables
 from tests.sim.trouble import Trouble
 from tests.sim.watch import Watch
-from tests.sim.workload import Caller, Scene, Sender
+from tests.sim.workload import USERS, Caller, Scene, Sender
 
 CONVERGE_S = 90.0
 """Virtual seconds after the last fault within which all must be answered, published, consumed and settled."""
@@ -65,7 +65,10 @@ class World:
         self.wanted: list[Callable[[], Node]] = []
         self.running: dict[int, Node] = {}
         self._names = itertools.count(1)
-        self._limits = Limits(batch_max=random.choice((2, 8, 64)), sweeps_max=random.choice((1, 8)))
+        batch = random.choice((2, 8, 64))
+        # Memory that is just as large as it must be, or ample.
+        accounts, recent = random.choice(((200_000, 50_000), (2 * batch + 1, 8 * batch)))
+        self._limits = Limits(4096, batch, random.choice((1, 8)), accounts, recent)
 
     def start(self, make: Callable[[str], Node]) -> Node:
         """Start a process under a name of its own."""
@@ -146,12 +149,13 @@ class World:
 
     async def _work(self) -> None:
         random = self.chance.random
-        scene = Scene(self.loop, self.chance, self.watch, self.ledgers)
+        users = USERS[: random.choice((3, 4, len(USERS)))]
+        scene = Scene(self.loop, self.chance, self.watch, self.ledgers, users)
         await Caller("admin", scene).configure()
         sender = Sender(scene, SimBus(self.broker, self.chance), self.partitions)
-        callers = [
-            Caller(f"c{number}", scene).work(random.randint(3, 10), 0.3) for number in range(random.randint(1, 4))
-        ]
+        # Now and then, or all at once: then batches are decided while others commit.
+        count, pause_s = random.choice(((random.randint(1, 4), 0.3), (random.randint(1, 4), 0.3), (8, 0.003)))
+        callers = [Caller(f"c{number}", scene).work(random.randint(3, 10), pause_s) for number in range(count)]
         works = [*callers, sender.work(random.choice((0, 4, 12)), 0.4)]
         if random.random() < 0.2:
             works.append(sender.garbage())
