@@ -57,10 +57,16 @@ def parse_positive(value: object, scale: int) -> int:
     return units
 
 
+_ZERO = [f"{0:.{scale}f}" for scale in range(SCALE_MAX + 1)]
+"""What most balances of most events are."""
+
+
 def format_units(units: int, scale: int) -> str:
     """The decimal string of `units` at the asset's full scale: `format_units(150, 2)` is "1.50"."""
     if not scale:
         return str(units)
+    if not units:
+        return _ZERO[scale]
     digits = f"{units:0{scale + 1}d}" if units >= 0 else f"-{-units:0{scale + 1}d}"
     return f"{digits[:-scale]}.{digits[-scale:]}"
 
