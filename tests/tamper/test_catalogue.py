@@ -50,7 +50,7 @@ async def test_it_is_noticed(books: Database, verify_command: VerifyCommand, tam
         assert where in {(each.partition, each.position) for each in named}
         earliest = first(outcome)
         assert (earliest.partition, earliest.position) == where, "nothing is found before it"
-        assert f"The first bad position is {where[1]} of partition {where[0]}." in result.stdout
+        assert f"The first bad position is {where[1]} of partition {where[0]}" in result.stdout
 
 
 async def test_sound_books_are_proven(books: Database, verify_command: VerifyCommand) -> None:
