@@ -82,11 +82,6 @@ class Follower:
             check.broken = self.broken
             self.partitions[number] = Followed(check, fold, position, compared=place.position)
 
-    @property
-    def behind(self) -> int:
-        """Rows that wait for being compared, of all partitions."""
-        return sum(len(followed.dirty) for followed in self.partitions.values())
-
     async def follow(self, connection: Connection, heads: list[OwnedHead]) -> bool:
         """One round; whether everything up to the heads is checked and compared now."""
         self._refresh(heads)
