@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
+
+INSIST_S = 5.0
 
 
 async def run_together(*works: Coroutine[Any, Any, None]) -> None:
     """Run these side by side until the first ends; the others are cancelled. Raises what the first that failed raised.
 
     Not a `TaskGroup`: on Python 3.11 one that is winding up after a failure swallows the cancellation of its parent,
-    and what tries again after failures then never stops.
+    and what tries again after failures then never stops. Nor is one cancellation enough: when a connection has been
+    lost, the end of a transaction fails, its error takes the cancellation's place, and what tries again after such
+    errors goes on. So they are told again every :data:`INSIST_S` until they end.
     """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         ended = [task for task in tasks if task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        insisting = asyncio.create_task(_insist(tasks))
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            insisting.cancel()
     for task in ended:
         task.result()
+
+
+async def _insist(tasks: Sequence[asyncio.Future[None]]) -> None:
+    while True:
+        for task in tasks:
+            task.cancel()
+        await asyncio.sleep(INSIST_S)

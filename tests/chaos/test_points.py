@@ -14,7 +14,7 @@ from tests.chaos.history import judge
 from tests.chaos.points import POINTS, kill_at
 from tests.chaos.stage import Stage, stage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 SHORT = (
     ("append.sending", "append.committed", "append.unmerged", "append.unanswered", "commands.answered"),

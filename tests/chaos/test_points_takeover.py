@@ -10,7 +10,7 @@ from tests.chaos.faults import campaign, fail_over, hand_over, pause
 from tests.chaos.report import write_report
 from tests.chaos.stage import stage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 LEASE = {
     "TALLYSTICK_LEDGER_LEASE_RENEW_S": "0.4",

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from libs.events import tasks
 from libs.events.tasks import run_together
 
 pytestmark = pytest.mark.anyio
@@ -51,3 +52,25 @@ async def test_a_cancellation_that_comes_while_it_winds_up_is_not_lost() -> None
     async with asyncio.timeout(10):
         await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_a_lost_connection_does_not_take_the_place_of_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a transaction on a connection that was lost raises, and what was cancelled in it tries again."""
+    monkeypatch.setattr(tasks, "INSIST_S", 0.02)
+    tried: list[str] = []
+
+    async def try_again() -> None:
+        while True:
+            try:
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    if not tried:
+                        raise ConnectionResetError
+            except ConnectionResetError:
+                tried.append("again")
+
+    with pytest.raises(LookupError, match="gone"):
+        async with asyncio.timeout(10):
+            await run_together(try_again(), fail())
+    assert tried == ["again"]
