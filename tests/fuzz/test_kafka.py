@@ -10,8 +10,9 @@ import pytest
 
 from libs.events.contracts.ledger import commands as c
 from libs.events.envelope import Headers, to_headers
+from libs.events.partition import partition_of
 from services.ledger.tests.kafka.world import World, changed, eventually
-from services.ledger.tests.support import PARTITIONS, Ledger
+from services.ledger.tests.support import APP, PARTITIONS, Ledger
 from services.ledger.verify.run import verify
 from tests.fuzz.bytes import anything, mutated, odd_object
 from tests.tamper.figures import write_figures
@@ -66,7 +67,9 @@ def odd_messages(world: World, chance: random.Random, number: int) -> list[tuple
                 headers = to_headers(changed(good, app=chance.choice(["other", "coins", "a" * 63])))
             case _:
                 headers = to_headers(changed(good, subject=chance.choice(["", "@app", "x" * 200, "a b", "\x00"])))
-        made.append((chance.randrange(PARTITIONS), key, headers, value))
+        astray = chance.random() < 0.2
+        place = chance.randrange(PARTITIONS) if astray else partition_of(APP, user, PARTITIONS)
+        made.append((place, key, headers, value))
     return made
 
 
