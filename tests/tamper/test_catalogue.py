@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from services.ledger.cli import cli
 from tests.plugins.postgres import Database
 from tests.tamper.catalogue import CATALOGUE, Tampering
+from tests.tamper.columns import UNPROVEN
 from tests.tamper.world import attacker, first, proven, told, victim
 
 pytestmark = pytest.mark.anyio
@@ -56,3 +57,11 @@ async def test_it_is_noticed(books: Database, verify_command: VerifyCommand, tam
 async def test_sound_books_are_proven(books: Database, verify_command: VerifyCommand) -> None:
     assert told(await proven(books)) == []
     assert (await verify_command()).exit_code == 0
+
+
+def test_the_page_has_every_row() -> None:
+    page = (Path(__file__).parent / "README.md").read_text()
+    for tampering in CATALOGUE:
+        assert f"| {tampering.what} | `verify`: {tampering.invariant} |" in page
+    for table, column in UNPROVEN:
+        assert f"| `{table}.{column}` |" in page
