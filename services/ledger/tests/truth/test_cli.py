@@ -18,6 +18,7 @@ from libs.service.clock import format_time
 from libs.service.keys import ensure_keys
 from services.ledger.cli import cli
 from services.ledger.cli.access import Access
+from services.ledger.store.violations import Found, record
 from services.ledger.tests.http.client import served, until_ready
 from services.ledger.tests.support import Ledger
 from services.ledger.tests.truth.scenario import everything
@@ -72,6 +73,23 @@ async def test_verify_names_the_first_bad_position(ledger: Ledger, books: Databa
     assert f"I4: partition {partition}, position {position}: the hash of event_" in result.stdout
     assert f"The first bad position is {position} of partition {partition} (I4)." in result.stdout
     assert failed_with(await tallystick("ledger", "verify", "--partition", "99")) == 2
+
+
+async def test_a_violation_is_shown_and_cleared_with_a_reason(ledger: Ledger, tallystick: Tallystick) -> None:
+    assert (await tallystick("ledger", "violations")).exit_code == 0
+    await record(ledger.pool, [Found("I5", 3, None, "lots: too many"), Found("I4", 1, 7, "a hash")], "a test")
+    shown = await tallystick("ledger", "violations")
+    assert shown.exit_code == 1
+    assert "I5, partition 3: lots: too many" in shown.stdout
+    assert "I4, partition 1, position 7: a hash" in shown.stdout
+    one = await tallystick("ledger", "resume", "--violation", "1", "--reason", "rebuilt", "--by", "ann")
+    assert (one.exit_code, one.stdout) == (0, "1 violations cleared by ann; 1 still stop writes.\n")
+    assert failed_with(await tallystick("ledger", "resume", "--reason", " ")) == 2
+    assert (await tallystick("ledger", "resume", "--reason", "restored", "--by", "ben")).exit_code == 0
+    assert (await tallystick("ledger", "violations")).exit_code == 0
+    kept = (await tallystick("ledger", "violations", "--all")).stdout
+    assert "by ann: rebuilt" in kept
+    assert "by ben: restored" in kept
 
 
 async def test_an_unreachable_database_is_3(tallystick: Tallystick, monkeypatch: pytest.MonkeyPatch) -> None:
