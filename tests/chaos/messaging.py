@@ -30,9 +30,10 @@ from libs.events.stamper import Stamper
 from libs.service.db import create_pool
 from libs.service.migrations import migrate
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, LedgerLog
-from services.ledger.tests.kafka.world import DOCUMENT, World, eventually, topics
+from services.ledger.tests.kafka.world import DOCUMENT, World, topics
 from services.ledger.tests.support import APP, PARTITIONS, Ledger, ledger_on, prepare
 from services.ledger.verify.run import verify
+from tests.chaos.commands import until
 from tests.plugins.postgres import Database, DatabaseFrom
 
 TIMES = Times(silence_s=1.0, retry_first_s=0.02, retry_max_s=0.2, attend_s=0.05)
@@ -72,9 +73,6 @@ class Trial:
     outbox: Outbox = field(default_factory=lambda: Outbox("payments", PARTITIONS))
     feed_requests: int = 0
     times: Times = TIMES
-    pause_s: Callable[[], float] = lambda: 0.0
-    """How long the diary takes for a transaction."""
-
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is not set, the diary writes nothing."""
 
@@ -134,7 +132,6 @@ class Trial:
 
     async def _note(self, connection: Connection, events: Any) -> None:
         await self.hold.wait()
-        await asyncio.sleep(self.pause_s())
         await connection.executemany(
             "INSERT INTO diary (partition, seq, event_id) VALUES ($1, $2, $3)",
             [(parse_id(event.id), event.seq, event.id) for event in events],
@@ -167,8 +164,8 @@ class Trial:
             events = await self.ledger.pool.fetchval("SELECT count(*) FROM events")
             return bool(await self.diary.fetchval("SELECT count(DISTINCT event_id) FROM diary") == events)
 
-        await eventually(decided, "an outcome of every command")
-        await eventually(noted, "every event in the diary")
+        await until(decided, "an outcome of every command")
+        await until(noted, "every event in the diary")
 
     async def check(self, *, in_order: bool = True) -> int:
         """Every command was decided once and in order, and the diary is the log; how many commands (I6, I7, I10)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import Iterable
@@ -84,13 +83,11 @@ class Link:
                     found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 side[1].transport.abort()
 
-    async def close(self) -> None:
-        """Let go of both sockets."""
+    def close(self) -> None:
+        """Let go of both sockets, once what is on its way has been sent."""
         for side in (self.client, self.server):
             if side is not None:
                 side[1].close()
-                with contextlib.suppress(OSError):
-                    await side[1].wait_closed()
 
 
 class Proxy:
@@ -165,6 +162,7 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         self.accepted += 1
         link: Link | None = None
         try:
@@ -183,8 +181,7 @@ class Proxy:
         finally:
             if link is not None:
                 self.links.discard(link)
-                await link.close()
-            self._tasks.discard(task)
+                link.close()
 
 
 async def _drain(reader: asyncio.StreamReader) -> None:
