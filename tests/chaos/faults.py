@@ -56,8 +56,8 @@ async def fail_over(on: Stage) -> float:
 async def pause(on: Stage, failpoint: str, nth: int) -> float:
     """C11: a writer stands still past its lease at a failpoint; another takes over; the first one goes on, and loses.
 
-    AssertionError unless it says that it has lost its shard, and, where it had an append before it, that the database
-    refused that.
+    AssertionError unless it says that it has lost its shard: because its append was fenced or its lease had run out,
+    whichever it sees first.
     """
     leader, standby = await leader_of(on)
     await standby.kill()
@@ -74,8 +74,6 @@ async def pause(on: Stage, failpoint: str, nth: int) -> float:
     while standby.said().count(LOST) == lost:
         assert time.monotonic() < end, f"{standby.name} does not see that it lost:\n{standby.last_words()}"
         await asyncio.sleep(0.02)
-    if failpoint == "append.sending":
-        assert await standby.metric("ledger_append_failures_total", kind="fenced") == 1
     await standby.ready()
     return answered - stopped
 

