@@ -23,7 +23,7 @@ from tests.plugins.postgres import Database
 ROOT = Path(__file__).parents[2]
 EARLIER = "834fb9f4b0a4325e41ba6598c38e696bea76a982"
 """The commit that is taken for the version before: the first ledger, before the epoch of relays and the verifier."""
-PARTS = ("libs", "services", "deploy", "tests", "conftest.py", "pyproject.toml")
+PARTS = ("libs", "services", "deploy", "tests", "docs", "conftest.py", "pyproject.toml")
 STOP_S = 60.0
 
 
