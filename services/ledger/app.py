@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.events.bus import Bus
+from libs.events.tasks import end
 from libs.service.app import Lifespan, create_app, request_id_of
 from libs.service.auth import Authenticator
 from libs.service.clock import Clock, SystemClock, TestClocks
@@ -42,9 +43,9 @@ from services.ledger.writer.leader import Leader, LeaseTimes
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 5.0
+"""How long a pool waits for connections that are in use, before it cuts them."""
 STATEMENT_TIMEOUT_MS = 3_000
 """Of the writer's reads and of jobs, which take milliseconds."""
-"""How long a pool waits for connections that are in use, before it cuts them."""
 
 
 class LateClocks(TestClocks):
@@ -222,9 +223,10 @@ async def _close(pool: Pool) -> None:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
+    """Stop a task; what it failed with before is raised."""
+    await end(task)
     with contextlib.suppress(asyncio.CancelledError):
-        await task
+        task.result()
 
 
 async def _has_writers(core: Core) -> None:

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from libs.events.tasks import end
 from libs.service.clock import Clock
 from libs.service.db import Connection, Pool
 from services.ledger import metrics
@@ -204,9 +205,7 @@ class Leader:
             self._renewed_at = float("-inf")
             metrics.LEADER.set(0)
             metrics.HALTED.set(0)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
             writer.close()
             writer.disconnect()
             await self._let_go()
