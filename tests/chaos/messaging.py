@@ -193,21 +193,6 @@ async def _forget(connection: Connection, _source: str, _topic: str, partition: 
 
 
 @asynccontextmanager
-async def running(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run parts beside the block; their failure fails it."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-
-
-@asynccontextmanager
 async def trial(
     database_from: DatabaseFrom,
     monkeypatch: pytest.MonkeyPatch,

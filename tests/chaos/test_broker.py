@@ -19,9 +19,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.kafka.server import KafkaServer
 from libs.events.contracts.ledger import commands as c
+from services.ledger.tests.kafka.world import beside
 from services.ledger.tests.support import PARTITIONS
 from tests.chaos.commands import report, spread, until
-from tests.chaos.messaging import Trial, running, trial
+from tests.chaos.messaging import Trial, trial
 from tests.plugins.kafka import require_kafka
 from tests.plugins.postgres import DatabaseFrom
 
@@ -76,7 +77,7 @@ async def restarts(kafka: KafkaServer, tried: Trial, times: int) -> list[float]:
 async def test_a_broker_that_is_restarted_in_the_middle_only_delays(kafka: KafkaServer, tried: Trial) -> None:
     """Killed, with its log: nothing is lost, nothing happens twice."""
     relay = tried.world.relay(tried.ledger, heartbeat_s=0.2)
-    async with running(relay.run(), tried.consumer().run(), *tried.asking()):
+    async with beside(relay.run(), tried.consumer().run(), *tried.asking()):
         await asyncio.gather(tried.ask(300), restarts(kafka, tried, 1))
         await tried.arrived()
     # A command that was sent again may be decided after a later one.
@@ -111,7 +112,7 @@ async def test_topics_that_are_deleted_and_made_again_lose_nothing(kafka: KafkaS
     """The cluster's id is the same, so cursors seem to hold. Past the end they start again from the beginning; a
     command that lies before one is not read, and is answered when its sender sends it again."""
     relay = tried.world.relay(tried.ledger, heartbeat_s=0.2)
-    async with running(relay.run(), tried.consumer().run(), *tried.asking()):
+    async with beside(relay.run(), tried.consumer().run(), *tried.asking()):
         await tried.ask(120)
         await tried.arrived()
         assert min(await cursors(tried)) > 5
@@ -129,7 +130,7 @@ async def test_topics_that_are_deleted_and_made_again_lose_nothing(kafka: KafkaS
 @pytest.mark.kafka
 async def test_a_new_log_that_is_longer_than_the_cursor(kafka: KafkaServer, tried: Trial) -> None:
     """Nothing tells such a log from the old one; what lies before the cursor is answered when it is sent again."""
-    async with running(tried.consumer().run(), tried.world.relay(tried.ledger).run()):
+    async with beside(tried.consumer().run(), tried.world.relay(tried.ledger).run()):
         await tried.send(40, pause_s=0)
         await tried.arrived()
     row = await tried.ledger.pool.fetchrow("SELECT partition, next_offset FROM command_cursors ORDER BY 2 LIMIT 1")
@@ -144,10 +145,10 @@ async def test_a_new_log_that_is_longer_than_the_cursor(kafka: KafkaServer, trie
     async with tried.stood_by():
         await make_again(kafka, tried.world.commands)
         # Both bus and sender are the service's own; the ledger does not look yet.
-        async with running(*tried.asking()):
+        async with beside(*tried.asking()):
             await tried.ask(150, pause_s=0)
             await until(longer, f"the log is longer than {cursor}")
-    async with running(tried.consumer().run(), tried.world.relay(tried.ledger).run(), *tried.asking()):
+    async with beside(tried.consumer().run(), tried.world.relay(tried.ledger).run(), *tried.asking()):
         await tried.arrived()
     await tried.check(in_order=False)
 
@@ -173,7 +174,7 @@ async def test_a_diary_slower_than_the_embedded_broker_loses_nothing(
             # What it has read ahead is little, so that the broker has to keep the rest.
             tried.times = replace(tried.times, buffer_bytes=50_000)
             relay = tried.world.relay(tried.ledger, heartbeat_s=0.2)
-            async with running(relay.run(), tried.consumer().run()):
+            async with beside(relay.run(), tried.consumer().run()):
                 await tried.send(3)
                 await tried.ledger.do("grant", "ann", amount=10_000)
                 for _ in range(12):
@@ -216,7 +217,7 @@ async def test_a_diary_that_stands_still_holds_up_nobody(
     async with opening as tried:
         tried.hold.clear()
         relay = tried.world.relay(tried.ledger, heartbeat_s=0.2)
-        async with running(relay.run(), tried.consumer().run()):
+        async with beside(relay.run(), tried.consumer().run()):
             await tried.send(200, pause_s=0)
             done = await tried.direct.done(tried.ledger, c.GrantCredits(user="last", amount="1"), "last")
             assert done.kind == "credits_granted"
@@ -236,7 +237,7 @@ async def test_campaign(kafka: KafkaServer, tried: Trial) -> None:
     relay = tried.world.relay(tried.ledger, heartbeat_s=0.2)
     caught_up: list[float] = []
     remade = 0
-    async with running(relay.run(), tried.consumer().run(), *tried.asking()):
+    async with beside(relay.run(), tried.consumer().run(), *tried.asking()):
         _, away = await asyncio.gather(tried.ask(3000, pause_s=0.04), restarts(kafka, tried, 10))
         began = time.monotonic()
         await tried.arrived()

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from libs.events.ids import parse_id
+from services.ledger.tests.kafka.world import beside
 from services.ledger.tests.support import PARTITIONS
 from tests.chaos.commands import report, spread, until
 from tests.chaos.kafka_wire import KafkaProxy, ProduceCut
-from tests.chaos.messaging import Trial, running, trial
+from tests.chaos.messaging import Trial, trial
 from tests.plugins.kafka import Broker
 from tests.plugins.postgres import DatabaseFrom
 
@@ -119,8 +120,8 @@ async def endure(setting: Setting, fault: Fault, commands: int) -> float:
     """Send commands over a good link while the parts' own is spoilt; how long they took to catch up afterwards."""
     tried = setting.trial
     relay = tried.world.relay(tried.ledger, heartbeat_s=0.2)
-    async with running(relay.run(), tried.consumer().run()):
-        async with running(fault(setting)):
+    async with beside(relay.run(), tried.consumer().run()):
+        async with beside(fault(setting)):
             await tried.send(commands)
         setting.proxy.choose = lambda: None
         setting.proxy.heal()
@@ -168,7 +169,7 @@ async def test_the_parts_really_talk_through_the_proxy(setting: Setting) -> None
     """Otherwise all of the above would say nothing: with the proxy shut, nothing more is heard, and then it is."""
     tried = setting.trial
     relay = tried.world.relay(tried.ledger, heartbeat_s=0.2)
-    async with running(relay.run()):
+    async with beside(relay.run()):
         await tried.send(5)
 
         async def first_taken() -> bool:
