@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
+T = TypeVar("T")
 INSIST_S = 5.0
 
 
@@ -44,3 +47,17 @@ async def _insist(tasks: Sequence[asyncio.Future[None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.sleep(INSIST_S)
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`asyncio.to_thread` for work on something that is closed when its user is told to stop.
+
+    A cancellation waits for the end of the work, which no thread can be told: what it works on is still open then.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(working)
+    finally:
+        while not working.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([working])

@@ -48,7 +48,9 @@ class Network:
     def __init__(self, tmp_path: Path) -> None:
         require_kafka()
         self.services = compose(**SECRETS)["services"]
-        self.port_base = next(base for base in range(free_port(), 60_000, 7) if not is_taken(base + 1))
+        self.port_base = next(
+            base for base in range(20_000 + free_port() % 20_000, 60_000, 7) if not is_taken(base + 1)
+        )
         self.folders = {f"/{name}": str(tmp_path / name) for name in ("data", "jwks", "anchors", "anchor-keys")}
         self.postgres = PostgresServer(tmp_path / "postgres", free_port(), fsync=False)
         self.kafka = KafkaServer(tmp_path / "kafka")

@@ -130,6 +130,15 @@ async def hand_over(load: Load, to: Running, since: list[float], number: signal.
     await load.more(30)
 
 
+async def keep_relays(site: Site, stack: contextlib.AsyncExitStack, relays: dict[Path, Running]) -> None:
+    """Start again whichever the other has replaced, as what runs them does: each may be the later on some partition."""
+    while True:
+        for code, relay in relays.items():
+            if relay.process.poll() is not None:
+                relays[code] = stack.enter_context(site.process(code, "relay"))
+        await asyncio.sleep(0.2)
+
+
 async def back_and_forth(site: Site, ends: Sequence[signal.Signals]) -> tuple[Load, int, list[float]]:
     """From the version before to this one, back, and so on, by these ends; the load, the events, seconds of each."""
     old, new = site.earlier, ROOT
@@ -137,18 +146,20 @@ async def back_and_forth(site: Site, ends: Sequence[signal.Signals]) -> tuple[Lo
     site.migrate(old)
     async with contextlib.AsyncExitStack() as stack:
         first = stack.enter_context(site.process(old, "serve"))
-        stack.enter_context(site.process(old, "relay"))
+        relays = {old: stack.enter_context(site.process(old, "relay"))}
+        keeping = asyncio.create_task(keep_relays(site, stack, relays))
         async with under_load(site, first) as load:
             await load.more(20)
             # The schema grows while the old version works on it.
             assert "ledger/0004" in await asyncio.to_thread(site.migrate, new)
             await load.more(20)
-            stack.enter_context(site.process(new, "relay"))
-            for number, end in enumerate(ends):
+            relays[new] = stack.enter_context(site.process(new, "relay"))
+            for number, how in enumerate(ends):
                 code = old if number % 2 else new
-                await hand_over(load, stack.enter_context(site.process(code, "serve")), since, end)
+                await hand_over(load, stack.enter_context(site.process(code, "serve")), since, how)
         total = await assert_sound(site, load)
         events = await published(site, total)
+        await end(keeping)
     assert len({event.id for event in events}) == len(events) == total
     assert len({event.stream for event in events}) == 1, "one incarnation through all versions"
     return load, total, since

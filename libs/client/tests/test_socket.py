@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
 import httpx
 import pytest
@@ -11,12 +12,14 @@ from tallystick import AsyncClient, Client, ConnectionFailed, Retry
 
 from .ledger_peer import Ledger
 
-RETRY = Retry(attempts=5, total_s=3.0, first_s=0.01, max_s=0.05)
+RETRY = Retry(attempts=5, total_s=30.0, first_s=0.01, max_s=0.05)
+SILENCE_S = 10.0
 
 
 @contextmanager
-def serving(ledger: Ledger, port: int = 0, silent: threading.Event | None = None) -> Iterator[int]:
-    """The peer on a port of this machine; while `silent` is not set it takes requests and answers none."""
+def serving(ledger: Ledger, port: int = 0, *, silent_at: int = 0) -> Iterator[int]:
+    """The peer on a port of this machine; what its `silent_at`th request says is done and not answered."""
+    numbers = count(1)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -27,8 +30,8 @@ def serving(ledger: Ledger, port: int = 0, silent: threading.Event | None = None
                 self.command, f"http://ledger{self.path}", headers=dict(self.headers), content=content
             )
             response = ledger(request)
-            if silent is not None and not silent.is_set():
-                silent.wait(5)
+            if next(numbers) == silent_at:
+                over.wait(SILENCE_S)
                 self.close_connection = True
                 return
             self.send_response(response.status_code)
@@ -42,12 +45,14 @@ def serving(ledger: Ledger, port: int = 0, silent: threading.Event | None = None
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
             """Tests speak for themselves."""
 
+    over = threading.Event()
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield server.server_port
         finally:
+            over.set()
             server.shutdown()
 
 
@@ -64,10 +69,9 @@ def test_a_restarted_ledger_is_found_again() -> None:
 
 @pytest.mark.anyio
 async def test_an_answer_that_does_not_come_is_asked_for_again_with_the_same_key() -> None:
-    ledger, speaking = Ledger(), threading.Event()
-    with serving(ledger, silent=speaking) as port:
-        async with AsyncClient(f"http://127.0.0.1:{port}", timeout_s=0.1, retry=RETRY) as client:
-            threading.Timer(0.15, speaking.set).start()
+    ledger = Ledger()
+    with serving(ledger, silent_at=1) as port:
+        async with AsyncClient(f"http://127.0.0.1:{port}", timeout_s=1, retry=RETRY) as client:
             grant = await client.grant("ada", 10)
             assert grant.replayed
             assert (await client.state("ada")).available == 10

@@ -26,12 +26,6 @@ def _value(counter: object) -> float:
     return float(counter._value.get())  # type: ignore[attr-defined]
 
 
-async def _all_published(world: World) -> bool:
-    published = await world.counter.fetchval("SELECT coalesce(sum(seq), 0) FROM relay_checkpoints")
-    written = await world.counter.fetchval("SELECT count(*) FROM outbox")
-    return bool(published == written)
-
-
 async def test_topics_that_are_missing_are_made(broker: Broker) -> None:
     topic = f"made{secrets.token_hex(4)}.events"
     async with Bus(broker.bootstrap, {topic: 3}) as bus:
@@ -129,7 +123,7 @@ async def test_without_a_feed_what_kafka_brings_in_order_still_takes_effect(worl
 async def test_a_consumer_that_starts_from_nothing_gets_everything(world: World) -> None:
     async with world.running(world.stamper().run(), world.relay().run()):
         await world.count(range(100))
-        await eventually(lambda: _all_published(world))
+        await eventually(world.all_published)
         async with world.running(world.consumer().run()):
             await eventually(lambda: world.has_noted(range(100)))
 
@@ -257,7 +251,7 @@ async def test_a_consumer_slower_than_the_brokers_memory_loses_nothing(world: Wo
     async with world.running(world.stamper().run(), world.relay().run(), world.consumer(times).run()):
         # 12 MB into one partition, of which the embedded broker keeps the last 5.
         await world.count(range(200), user="one", padding="x" * 60_000)
-        await eventually(lambda: _all_published(world))
+        await eventually(world.all_published)
         for _ in range(10_000):
             world.handled.release()
         await eventually(lambda: world.has_noted(range(200)))
@@ -295,7 +289,7 @@ async def _one_is_fenced(rivals: list[asyncio.Task[None]]) -> None:
 async def test_published_events_carry_the_whole_envelope(world: World) -> None:
     async with world.running(world.stamper().run(), world.relay().run()):
         await world.count(range(2), user="one")
-        await eventually(lambda: _all_published(world))
+        await eventually(world.all_published)
     place = TopicPartition(world.events, world.partition("one"))
     reader = await world.bus.reader({place: "beginning"})
     seen: list[Envelope] = []

@@ -1,11 +1,12 @@
 """Work side by side ends together, and whoever is told to stop does."""
 
 import asyncio
+import threading
 
 import pytest
 
 from libs.events import tasks
-from libs.events.tasks import run_together
+from libs.events.tasks import in_thread, run_together
 
 pytestmark = pytest.mark.anyio
 
@@ -74,3 +75,25 @@ async def test_a_lost_connection_does_not_take_the_place_of_a_cancellation(monke
         async with asyncio.timeout(10):
             await run_together(try_again(), fail())
     assert tried == ["again"]
+
+
+async def test_work_in_a_thread_has_ended_when_its_user_has() -> None:
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(10)
+        ended.set()
+
+    task = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    may_end.set()
+    async with asyncio.timeout(10):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert ended.is_set()

@@ -170,6 +170,12 @@ class World:
         """Whether so many messages of the counter have their number."""
         return bool(await self.counter.fetchval("SELECT count(seq) FROM outbox") == count)
 
+    async def all_published(self) -> bool:
+        """Whether Kafka has everything that the counter wrote."""
+        published = await self.counter.fetchval("SELECT coalesce(sum(seq), 0) FROM relay_checkpoints")
+        written = await self.counter.fetchval("SELECT count(*) FROM outbox")
+        return bool(published == written)
+
     async def restore(self, seq: int, *, renew: bool = True) -> None:
         """Lose what came after `seq` in the only partition used so far, as a restored backup would."""
         owner = await connect(self._owner_dsn, application_name="restore")

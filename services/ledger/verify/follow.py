@@ -5,12 +5,12 @@ Everything of one round is seen as of one moment: the heads, the events up to th
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
+from libs.events.tasks import in_thread
 from libs.service.db import Connection
 from services.ledger.store import log_reads, projected
 from services.ledger.store.log_reads import LogEvent
@@ -112,7 +112,7 @@ class Follower:
         if head.position <= check.position or limit <= 0:
             return 0
         rows = await projected.read_page(connection, head.partition, check.position, head.position, limit)
-        changes = await asyncio.to_thread(self._fold, followed, rows)
+        changes = await in_thread(self._fold, followed, rows)
         await self._check_texts(connection, followed)
         await self._check_outcomes(connection, followed, rows)
         for row in changes:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from time import monotonic
 
+from libs.events.tasks import in_thread
 from libs.service.db import Connection, Pool
 from services.ledger.store import log_reads, projected, violations
 from services.ledger.store.heads import UNREACHABLE
@@ -73,7 +74,7 @@ class Verifier:
                 metrics.FAILURES.inc()
                 # What memory holds may be ahead of the file.
                 self._follower = None
-                await asyncio.to_thread(self._state.rollback)
+                await in_thread(self._state.rollback)
                 await asyncio.sleep(_RETRY_S)
                 continue
             spent = monotonic() - began
@@ -97,7 +98,7 @@ class Verifier:
                 await self._walk(patrol, connection)
         found = follower.found + patrol.found
         await self._tell(found)
-        await asyncio.to_thread(self._state.commit)
+        await in_thread(self._state.commit)
         follower.found.clear()
         patrol.found.clear()
         self._measure(heads, follower)
@@ -105,7 +106,7 @@ class Verifier:
 
     async def _begin(self, log: str, heads: list[OwnedHead]) -> tuple[Follower, Patrol]:
         """Go on from the file, or, where it is of another log or incarnation, from the beginning."""
-        same = await asyncio.to_thread(self._state.identify, log)
+        same = await in_thread(self._state.identify, log)
         if self._follower is None or self._patrol is None or not same:
             if not same:
                 logger.info("the log is verified from its beginning")
