@@ -21,6 +21,7 @@ import pytest
 from deploy.embedded.broker import EmbeddedBroker
 from libs.events.bus import Bus, TopicPartition
 from libs.events.envelope import Envelope, from_record
+from libs.events.tasks import end
 from services.ledger.store.setup import SOURCES
 from services.ledger.tests.support import PARTITIONS
 from services.ledger.verify.run import verify
