@@ -143,7 +143,9 @@ class Watch:
 
     def knows(self, asked: Asked, status: int, body: bytes) -> None:
         """A caller knows its outcome, perhaps not for the first time."""
-        if asked.answered is None:
+        # What is no outcome is kept by nobody: asked again, the request is decided anew.
+        is_outcome = asked.status < 300 or asked.status in REPEATABLE
+        if asked.answered is None or not is_outcome:
             asked.answered, asked.status, asked.body = self.now(), status, body
         elif (asked.status, asked.body) != (status, body):
             self.wrong("I6", f"{asked.key} was answered {asked.status}, and then {status} or another body")
