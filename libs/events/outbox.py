@@ -170,5 +170,6 @@ class OutboxLog:
 
 async def renew_stream(connection: Connection) -> str:
     """Begin a new incarnation, as after a restore; run as the owner. What is numbered now is shared."""
-    rows = await connection.fetch("SELECT topic, partition, seq FROM outbox_heads")
-    return await begin_stream(connection, [(row["topic"], row["partition"], row["seq"]) for row in rows])
+    return await begin_stream(
+        connection, "SELECT topic, partition, seq FROM outbox_heads ORDER BY topic, partition FOR UPDATE"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import uuid4
 
 from libs.events.db import Connection, Pool
@@ -20,13 +20,15 @@ async def streams_of(pool: Pool, topic: str, partition: int) -> Sequence[Stream]
     return [Stream(row["stream"], row["forked_at"]) for row in rows]
 
 
-async def begin_stream(connection: Connection, heads: Iterable[tuple[str, int, int]]) -> str:
+async def begin_stream(connection: Connection, heads: str, *arguments: object) -> str:
     """Begin a new incarnation, as after a restore; run as the owner. Its id.
 
-    `heads` are (topic, partition, last seq): what is in the log now is shared with the incarnation before.
+    `heads` is a query for (topic, partition, last seq) that locks their rows: what is in the log now is shared with the
+    incarnation before, and nothing is added between the look at a head and the stream that forks there.
     """
     stream = uuid4().hex
     async with connection.transaction():
+        rows = await connection.fetch(heads, *arguments)
         number = await connection.fetchval(
             "INSERT INTO outbox_streams (number, stream) SELECT max(number) + 1, $1 FROM outbox_streams"
             " RETURNING number",
@@ -34,6 +36,6 @@ async def begin_stream(connection: Connection, heads: Iterable[tuple[str, int, i
         )
         await connection.executemany(
             "INSERT INTO outbox_forks (number, topic, partition, forked_at) VALUES ($1, $2, $3, $4)",
-            [(number, *head) for head in heads],
+            [(number, *row) for row in rows],
         )
     return stream

@@ -79,7 +79,5 @@ def _envelope(row: Record) -> Envelope:
 
 async def renew_stream(connection: Connection) -> str:
     """Begin a new incarnation of the log, as after a restore; run as the owner. What is in the log now is shared."""
-    async with connection.transaction():
-        # Nothing is appended between the look at a head and the stream that forks there.
-        rows = await connection.fetch("SELECT partition, position FROM heads ORDER BY partition FOR UPDATE")
-        return await begin_stream(connection, [(EVENTS_TOPIC, row["partition"], row["position"]) for row in rows])
+    heads = "SELECT $1::text, partition, position FROM heads ORDER BY partition FOR UPDATE"
+    return await begin_stream(connection, heads, EVENTS_TOPIC)
