@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
-from libs.events.tasks import run_together
-from libs.service.app import create_app
 from libs.service.db import create_pool, ping
 from libs.service.health import Health
-from libs.service.server import make_server
+from services.ledger.beside import run_beside_server
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.heads import read_deployment
 from services.ledger.verify.follow import Pace
 from services.ledger.verify.online import Rhythm, Verifier
 from services.ledger.verify.state import State
 from services.ledger.verify.watch import AnchorWatch
-from services.ledger.version import VERSION
 from services.ledger.writer.leader import process_name
-
-logger = logging.getLogger(__name__)
 
 PORT_OFFSET = 200
 POOL_MAX = 3
@@ -68,13 +60,4 @@ async def run_verifier(settings: LedgerSettings) -> None:
     with contextlib.suppress(OSError):
         os.nice(_NICE)
     async with verifying(settings) as (verifier, health):
-
-        @asynccontextmanager
-        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-            yield
-
-        app = create_app(
-            title="Tallystick ledger verifier", version=VERSION, settings=settings, lifespan=lifespan, health=health
-        )
-        server = make_server(app, settings.host, settings.port + PORT_OFFSET)
-        await run_together(verifier.run(), server.serve())
+        await run_beside_server(verifier.run(), settings, health, name="verifier", port_offset=PORT_OFFSET)
