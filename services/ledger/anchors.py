@@ -65,6 +65,11 @@ class AnchorPlace:
     keys: Mapping[str, Ed25519PublicKey]
 
 
+def anchor_directory(configured: Path | None, data: Path) -> Path:
+    """Where anchors lie: what is `configured`, else a folder of `data`."""
+    return configured or data / "anchors"
+
+
 def find_anchor_key(configured: Path | None, data: Path) -> Path | None:
     """The private key to sign anchors with: what is `configured`, a key or a folder of keys, else of `data`'s keys.
 

@@ -23,7 +23,7 @@ from libs.service.middleware import BODY_BYTES_MAX
 from libs.service.problems import Unavailable, problem_response
 from libs.service.settings import ServiceSettings
 from services.ledger import api
-from services.ledger.anchors import find_anchor_key, keep_anchoring
+from services.ledger.anchors import anchor_directory, find_anchor_key, keep_anchoring
 from services.ledger.api.contract import completed
 from services.ledger.configs import Configs
 from services.ledger.consumers import CommandConsumer
@@ -203,7 +203,7 @@ def _keep_anchors(stack: AsyncExitStack, core: Core) -> None:
     if key is None:
         logger.warning("the log is not anchored: there is no key")
         return
-    directory = settings.anchors or settings.data / "anchors"
+    directory = anchor_directory(settings.anchors, settings.data)
     anchoring = keep_anchoring(core.pool, directory, key, interval_s=settings.anchor_s)
     stack.push_async_callback(_end, asyncio.create_task(anchoring, name="anchors"))
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 from libs.service.db import create_pool, ping
 from libs.service.health import Health
+from services.ledger.anchors import anchor_directory
 from services.ledger.beside import run_beside_server
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.heads import read_deployment
@@ -47,7 +48,7 @@ async def verifying(settings: LedgerSettings) -> AsyncIterator[tuple[Verifier, H
                 Pace(settings.verifier_events_max, settings.verifier_accounts_max),
             )
             keys = settings.anchor_jwks_file or settings.jwks_file
-            anchors = AnchorWatch(settings.anchors or settings.data / "anchors", keys)
+            anchors = AnchorWatch(anchor_directory(settings.anchors, settings.data), keys)
             yield Verifier(pool, state, name=process_name(), anchors=anchors, rhythm=rhythm), health
         finally:
             await asyncio.to_thread(state.close)

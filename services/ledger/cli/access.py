@@ -20,7 +20,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.service.cli_support import EXIT_UNREACHABLE, EXIT_USAGE, CliError, CliSettings, cli_settings, signing_key
 from libs.service.keys import read_jwks
 from libs.service.settings import PORTS, ServiceSettings, load_settings
-from services.ledger.anchors import AnchorPlace, find_anchor_key
+from services.ledger.anchors import AnchorPlace, anchor_directory, find_anchor_key
 
 T = TypeVar("T")
 WAIT_S = 3.0
@@ -65,7 +65,7 @@ class Access:
     @property
     def anchors(self) -> Path:
         """The directory of the anchors."""
-        return self._database.anchors or self.settings.data / "anchors"
+        return anchor_directory(self._database.anchors, self.settings.data)
 
     @property
     def anchor_key(self) -> Path:
