@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +26,7 @@ OFFSET = 1
 @pytest.fixture
 def settings(tmp_path: Path) -> LedgerSettings:
     """Of a process whose database is never asked."""
-    fields = {"listen_port": free_port() - OFFSET, "env": "test", "data": tmp_path}
+    fields: dict[str, Any] = {"listen_port": free_port() - OFFSET, "env": "test", "data": tmp_path}
     return LedgerSettings(dsn=SecretStr("postgresql://nobody@127.0.0.1:1/none"), **fields)
 
 
