@@ -197,12 +197,13 @@ import libs.events.contracts.ledger
 from libs.events.contracts.base import decode, model_of
 read = 0
 for file in sorted(Path(sys.argv[1]).glob("*.json")):
-    model = model_of(file.stem)
+    name = file.stem.partition("+")[0]
+    model = model_of(name)
     if model is None or model.KIND != "event":
         continue
     sample = json.loads(file.read_text())
     for more in ({}, {"told_by_a_later_version": {"a": [1, None]}}):
-        assert decode(file.stem, json.dumps({**sample, **more}).encode()) is not None, file.stem
+        assert decode(name, json.dumps({**sample, **more}).encode()) is not None, file.stem
     read += 1
 print(read)
 """
