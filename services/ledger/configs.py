@@ -11,7 +11,7 @@ from services.ledger.store.reads import latest_configs
 
 
 class Configs:
-    """The latest version of each app, read again by a job: another shard may have applied one.
+    """The latest version of each app, with those before it, read again by a job: another shard may have applied one.
 
     `told` hears of each new version, so that the writer decides by it.
     """
@@ -38,7 +38,7 @@ class Configs:
 
     async def refresh(self) -> None:
         """Read what is new."""
-        found = await latest_configs(self._pool, {app: config.version for app, config in self._known.items()})
+        found = await latest_configs(self._pool, self._known)
         for app, config in found.items():
             known = self._known.get(app)
             if known is None or known.version < config.version:

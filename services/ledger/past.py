@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from libs.service.clock import to_datetime
 from services.ledger.core import Core
 from services.ledger.domain import events as ev
 from services.ledger.domain.evolve import attach, evolve, lots_named
 from services.ledger.domain.state import Account, Lot, Profile, pruned
 from services.ledger.present import at_time
-from services.ledger.store import journal, reads
+from services.ledger.store import journal
 
 _YIELD_EVERY = 200
 """Events folded before other requests get their turn."""
@@ -46,8 +45,8 @@ async def state(
         return None
     if at is None:
         return Moment(account, last, account.time_us)
-    config = await reads.config_at(core.reads, key[0], to_datetime(at))
-    return Moment(account if config is None else at_time(account, config, at), last, max(at, account.time_us))
+    config = (await core.config(key[0])).at(at)
+    return Moment(at_time(account, config, at), last, max(at, account.time_us))
 
 
 def _folded(account: Account, event: ev.AccountEvent, dead: dict[str, Lot]) -> Account:

@@ -135,11 +135,9 @@ def _give_up(tables: Tables, args: Args) -> Answer:
 
 def _latest_configs(tables: Tables, args: Args) -> Answer:
     known = dict(zip(args[0], args[1], strict=True))
-    latest: dict[str, Row] = {}
-    for (app, version), row in tables.configs.items():
-        if version > known.get(app, 0) and (app not in latest or latest[app]["version"] < version):
-            latest[app] = row
-    return [Row(app=app, version=row["version"], document=row["document"]) for app, row in sorted(latest.items())], None
+    news = sorted(key for key in tables.configs if key[1] > known.get(key[0], 0))
+    columns = ("app", "version", "document", "applied_at")
+    return [Row({name: tables.configs[key][name] for name in columns}) for key in news], None
 
 
 def _accounts_due(tables: Tables, args: Args) -> Answer:
@@ -308,7 +306,7 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
         Statement("transfer_ids", None, _by_ids("transfers"), plain=True),
     ),
     ("SELECT object, app, user_id, asset, position,", Statement("objects", None, _objects, plain=True)),
-    ("SELECT DISTINCT ON (app) app, version, document", Statement("configs", None, _latest_configs)),
+    ("SELECT app, version, document, applied_at FROM configs", Statement("configs", None, _latest_configs)),
     ("(SELECT app, user_id, asset, due_at FROM accounts", Statement("due", None, _accounts_due)),
     ("SELECT type, time, payload, correlation_id FROM events", Statement("debit", None, _debit, plain=True)),
     ("SELECT EXISTS (SELECT FROM results", Statement("retention", None, _no)),

@@ -8,113 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from services.ledger.domain.amounts import SCALE_MAX, AmountError, parse_positive, parse_signed
+from services.ledger.domain.amounts import AmountError, parse_positive, parse_signed
 from services.ledger.domain.rejections import Rejected, disabled
-from services.ledger.domain.state import RevokePolicy, Threshold
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-APP_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
-DAY_S = 86_400
-DURATION_S_MAX = 36_525 * DAY_S
-"""A hundred years: longer times would lead beyond what a calendar can write."""
-
-
-def valid_zone(name: str) -> str:
-    """An IANA time zone's name; ValueError if there is no such zone."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"there is no time zone {name!r}") from error
-    return name
+from services.ledger.domain.specs.app import AssetSpec, PoliciesSpec, SwitchesSpec, TestModeSpec
+from services.ledger.domain.specs.base import Name, Strict, Zone
+from services.ledger.domain.specs.earning import EarningRuleSpec
+from services.ledger.domain.specs.holds import HoldLimitSpec, HoldLimitsSpec
+from services.ledger.domain.specs.thresholds import ThresholdSpec
+from services.ledger.domain.state import Threshold
 
 
-Zone = Annotated[str, Field(max_length=64), AfterValidator(valid_zone)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AssetSpec(_Strict):
-    """A kind of credits. The scale never changes once the asset exists."""
-
-    scale: int = Field(ge=0, le=SCALE_MAX)
-    default: bool = False
-
-
-class EarningRuleSpec(_Strict):
-    """An action that earns once per user; rules that name the same group earn once together."""
-
-    amount: str
-    asset: Name | None = None
-    group: Name | None = None
-    expires_after_s: int | None = Field(default=None, gt=0, le=DURATION_S_MAX)
-
-
-class ThresholdSpec(_Strict):
-    """A level of `available`, crossed downward; armed again at `rearm_at` (the level itself by default)."""
-
-    below: str
-    rearm_at: str | None = None
-    asset: Name | None = None
-
-
-class HoldLimitSpec(_Strict):
-    """Seconds that a hold lasts by default, and at most, counted from its creation."""
-
-    default_s: int = Field(default=300, gt=0)
-    max_s: int = Field(default=DAY_S, gt=0, le=DURATION_S_MAX)
-
-    @model_validator(mode="after")
-    def _default_within_max(self) -> HoldLimitSpec:
-        if self.default_s > self.max_s:
-            raise ValueError("default_s is more than max_s")
-        return self
-
-
-class HoldLimitsSpec(HoldLimitSpec):
-    """The app's limits, and those of roles that differ. `open_max`: holds that one account may have at once."""
-
-    open_max: int = Field(default=1000, ge=1, le=10_000)
-    roles: dict[str, HoldLimitSpec] = {}
-
-
-class PoliciesSpec(_Strict):
-    """How the app wants the cases that have no one right answer to be settled.
-
-    `lots_max`: lots that one account may have, before gifts and transfers to it are refused.
-    """
-
-    lots_max: int = Field(default=1000, ge=1, le=10_000)
-    capture_tolerance_percent: int = Field(default=0, ge=0, le=1000)
-    refund_grace_s: int = Field(default=7 * DAY_S, gt=0, le=DURATION_S_MAX)
-    revoke: RevokePolicy = "debt"
-    top_up_url: str | None = Field(default=None, max_length=500, pattern=r"^https?://")
-
-
-class SwitchesSpec(BaseModel):
-    """Features of the ledger that an app may switch off. Every service gets all switches and reads its own."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    transfers: bool = True
-    actions: bool = True
-    holds: bool = True
-
-
-class TestModeSpec(_Strict):
-    """An app in test mode has a clock of its own that starts here and moves forward by hand."""
-
-    clock_start: AwareDatetime
-
-
-class ConfigDocument(_Strict):
+class ConfigDocument(Strict):
     """What `PUT /v1/config` takes."""
 
     zone: Zone = "UTC"
@@ -162,7 +72,10 @@ class EarningRule:
 
 @dataclass(slots=True)
 class AppConfig:
-    """One applied version of an app's configuration, ready for decisions."""
+    """One applied version of an app's configuration, ready for decisions.
+
+    `applied_at` (microseconds since the epoch) is since when it is in force; `earlier` is the version before it.
+    """
 
     app: str
     version: int
@@ -173,6 +86,15 @@ class AppConfig:
     thresholds: dict[str, tuple[Threshold, ...]]
     test_clock_start: datetime | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    applied_at: int = 0
+    earlier: AppConfig | None = field(default=None, repr=False, compare=False)
+
+    def at(self, time_us: int) -> AppConfig:
+        """The version that was in force at a time; the first one for times before it."""
+        config = self
+        while config.applied_at > time_us and config.earlier is not None:
+            config = config.earlier
+        return config
 
     def asset(self, name: str | None) -> str:
         """The asset of a command, the default one if it names none; 404 `unknown_asset`."""
@@ -194,8 +116,13 @@ class AppConfig:
         return min(asked or limit.default_s, limit.max_s), limit.max_s
 
 
-def compile_config(app: str, version: int, document: ConfigDocument) -> AppConfig:
-    """The form that decisions read; the document has been validated, so this cannot fail."""
+def compile_config(
+    app: str, version: int, document: ConfigDocument, applied_at: int = 0, earlier: AppConfig | None = None
+) -> AppConfig:
+    """The form that decisions read; the document has been validated, so this cannot fail.
+
+    In force since `applied_at` (microseconds since the epoch), after `earlier`, the version before it.
+    """
     default = next((name for name, asset in document.assets.items() if asset.default), next(iter(document.assets)))
     scales = {name: asset.scale for name, asset in document.assets.items()}
     rules = {}
@@ -220,6 +147,8 @@ def compile_config(app: str, version: int, document: ConfigDocument) -> AppConfi
         thresholds={asset: tuple(items) for asset, items in thresholds.items()},
         test_clock_start=document.test_mode.clock_start if document.test_mode else None,
         zone=ZoneInfo(document.zone),
+        applied_at=applied_at,
+        earlier=earlier,
     )
 
 

@@ -222,31 +222,38 @@ async def transfers_waiting(pool: Pool, partitions: list[int], limit: int) -> li
     return [_transfer_row(row) for row in rows]
 
 
-async def latest_configs(connection: Pool | Connection, known: dict[str, int] | None = None) -> dict[str, AppConfig]:
-    """Every app's latest configuration, without those whose version in `known` is the latest."""
+async def latest_configs(
+    connection: Pool | Connection, known: Mapping[str, AppConfig] | None = None
+) -> dict[str, AppConfig]:
+    """Every app's latest configuration with all that went before it, without those that `known` has already."""
+    known = known or {}
     rows = await connection.fetch(
-        "SELECT DISTINCT ON (app) app, version, document FROM configs"
+        "SELECT app, version, document, applied_at FROM configs"
         " WHERE NOT EXISTS (SELECT FROM unnest($1::text[], $2::int[]) AS k(a, v) WHERE a = app AND v >= version)"
-        " ORDER BY app, version DESC",
-        list(known or ()),
-        list((known or {}).values()),
+        " ORDER BY app, version",
+        list(known),
+        [config.version for config in known.values()],
     )
-    return {row["app"]: _config(row["app"], row) for row in rows}
+    found: dict[str, AppConfig] = {}
+    for row in rows:
+        app = row["app"]
+        found[app] = _config(row, found.get(app) or known.get(app))
+    return found
 
 
 async def config_at(pool: Pool, app: str, moment: datetime) -> AppConfig | None:
     """The configuration in force at a time of the app, the first one for times before it."""
-    row = await pool.fetchrow(
-        "SELECT version, document FROM configs WHERE app = $1"
-        " ORDER BY applied_at <= $2 DESC, CASE WHEN applied_at <= $2 THEN -version ELSE version END LIMIT 1",
-        app,
-        moment,
-    )
-    return None if row is None else _config(app, row)
+    config: AppConfig | None = None
+    for row in await pool.fetch(
+        "SELECT app, version, document, applied_at FROM configs WHERE app = $1 ORDER BY version", app
+    ):
+        config = _config(row, config)
+    return None if config is None else config.at(from_datetime(moment))
 
 
-def _config(app: str, row: asyncpg.Record) -> AppConfig:
-    return compile_config(app, row["version"], ConfigDocument.model_validate_json(row["document"]))
+def _config(row: asyncpg.Record, earlier: AppConfig | None) -> AppConfig:
+    document = ConfigDocument.model_validate_json(row["document"])
+    return compile_config(row["app"], row["version"], document, from_datetime(row["applied_at"]), earlier)
 
 
 @dataclass(slots=True)

@@ -22,10 +22,11 @@ from services.ledger.app import STATEMENT_TIMEOUT_MS
 from services.ledger.domain import codec
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
-from services.ledger.domain.config import AppConfig, ConfigDocument, compile_config
+from services.ledger.domain.config import ConfigDocument
 from services.ledger.domain.decide.transfers import credit_for
 from services.ledger.requests import Answer, ApplyConfig, Cursor, Door, Request, SettleTransfer, Text
 from services.ledger.store import setup
+from services.ledger.store.reads import latest_configs
 from services.ledger.writer.engine import Limits, Writer
 from services.ledger.writer.leader import Leader, LeaseTimes
 from services.ledger.writer.log import APP_ACCOUNT
@@ -225,14 +226,6 @@ class Ledger:
         return await self.do("transfer.return", row["user_id"], refusal=refusal, **where)
 
 
-async def _read_configs(pool: Pool) -> dict[str, AppConfig]:
-    rows = await pool.fetch("SELECT DISTINCT ON (app) app, version, document FROM configs ORDER BY app, version DESC")
-    return {
-        row["app"]: compile_config(row["app"], row["version"], ConfigDocument.model_validate_json(row["document"]))
-        for row in rows
-    }
-
-
 @asynccontextmanager
 async def ledger_on(
     database: Database,
@@ -255,7 +248,7 @@ async def ledger_on(
         url="",
         pool=pool,
         connect=connection,
-        read_configs=lambda: _read_configs(pool),
+        read_configs=lambda: latest_configs(pool),
         clock=clock,
         app_now=app_times.get,
         partitions=partitions,

@@ -349,8 +349,8 @@ class Batch:
         if current is None or current.document != document:
             version += 1
             text = conf.canonical(document)
-            config = conf.compile_config(request.app, version, document)
-            at = self._now(request, config.test_clock_start)
+            at = self._now(request, document.test_mode.clock_start if document.test_mode else None)
+            config = conf.compile_config(request.app, version, document, at, current)
             position = self._add_app_event(request, ev.ConfigApplied(at=at, version=version, document=text))
             self.layer.configs[request.app] = config
             self.rows.add(

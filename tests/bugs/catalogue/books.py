@@ -11,7 +11,7 @@ _DUE = f"{_DOMAIN}/decide/due.py"
 _SPENDING = f"{_DOMAIN}/decide/spending.py"
 _GRANTING = f"{_DOMAIN}/decide/granting.py"
 _RECORDER = f"{_DOMAIN}/decide/recorder.py"
-_EVOLVE = f"{_DOMAIN}/evolve.py"
+_HELD = f"{_DOMAIN}/evolve/holds.py"
 _TESTS = f"{_DOMAIN}/tests"
 _BURN_DOWN = f"{_TESTS}/test_burn_down.py"
 _HOLDS = f"{_TESTS}/test_holds.py"
@@ -121,7 +121,7 @@ BOOKS = (
         "hold-resolved-twice",
         "A hold stays open after its final capture.",
         "I5",
-        (Edit(_EVOLVE, "    if e.final:\n        del holds[e.hold]", "    if False:\n        del holds[e.hold]"),),
+        (Edit(_HELD, "    if e.final:\n        del holds[e.hold]", "    if False:\n        del holds[e.hold]"),),
         (_HOLDS,),
     ),
     Bug(

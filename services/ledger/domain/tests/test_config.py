@@ -131,3 +131,12 @@ def test_what_the_log_was_written_by_may_not_change(successor: dict[str, Any]) -
 def test_anything_else_may_change() -> None:
     check_successor(None, document())
     check_successor(document(), ConfigDocument.model_validate({**TWO, "zone": "Asia/Riyadh"}))
+
+
+def test_the_version_in_force_at_a_time() -> None:
+    first = compile_config("coins", 1, document(), 100)
+    second = compile_config("coins", 2, document(), 200, first)
+    third = compile_config("coins", 3, document(), 300, second)
+
+    assert [third.at(time_us).version for time_us in (50, 100, 199, 200, 250, 300, 400)] == [1, 1, 1, 2, 2, 3, 3]
+    assert first.at(400).version == 1
