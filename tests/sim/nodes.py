@@ -34,9 +34,10 @@ from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, SOURC
 from services.ledger.transfers import Transfers
 from services.ledger.writer.engine import Limits
 from services.ledger.writer.leader import Leader, LeaseTimes
-from tests.sim import database as db
+from tests.sim import connection as link
 from tests.sim.bus import Broker, SimBus
 from tests.sim.chance import Chance
+from tests.sim.database import Database
 from tests.sim.loop import Host, Loop
 from tests.sim.statements import RECORD_EFFECTS
 
@@ -69,14 +70,14 @@ class Node(Host):
 
     kind = "node"
 
-    def __init__(self, name: str, loop: Loop, chance: Chance, database: db.Database, broker: Broker) -> None:
+    def __init__(self, name: str, loop: Loop, chance: Chance, database: Database, broker: Broker) -> None:
         super().__init__(name)
         self.loop = loop
         self.chance = chance
         self.database = database
         self.broker = broker
         self.clock = SimClock(loop, chance.random.uniform(-0.02, 0.02))
-        self.pool = db.Pool(database, chance)
+        self.pool = link.Pool(database, chance)
         self.bus = SimBus(broker, chance)
         self.killed = False
         self.main = loop.spawn(self, self._live())
@@ -148,7 +149,7 @@ class LedgerNode(Node):
 
     async def _connect(self) -> Connection:
         await asyncio.sleep(self.chance.latency_s())
-        return cast("Connection", db.Connection(self.database, self.chance))
+        return cast("Connection", link.Connection(self.database, self.chance))
 
     def partition_of(self, app: str, user: str) -> int:
         """Where a user's account lies."""
