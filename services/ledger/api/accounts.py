@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,22 +60,43 @@ class ListQuery(AssetQuery):
     all: bool = Field(False, description="Those that have ended too.")
 
 
-async def _place(request: Request, model: type[Q]) -> tuple[Q, Core, AppConfig, tuple[str, str, str], int]:
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Q]):
+    """A query about an account, `key` of which is (app, user, asset)."""
+
+    query: Q
+    core: Core
+    config: AppConfig
+    key: tuple[str, str, str]
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Q]):
+    """The account that was asked about as it is `now`, in microseconds, at `position` of its partition."""
+
+    asked: Asked[Q]
+    account: Account
+    position: int
+    now: int
+
+
+async def _asked(request: Request, model: type[Q]) -> Asked[Q]:
     principal, user = own_account(request)
     query = parse_query(model, request.query_params)
     core = core_of(request)
     config = await core.config(principal.app)
     key = (principal.app, user, asset_of(config, query.asset))
-    return query, core, config, key, partition_of(principal.app, user, core.partitions)
+    return Asked(query, core, config, key, partition_of(principal.app, user, core.partitions))
 
 
-async def _account(request: Request, model: type[Q]) -> tuple[Q, Core, AppConfig, Account, int, int]:
-    """The query, the account now, its position and time; 404 `account_not_found`."""
-    query, core, config, key, partition = await _place(request, model)
-    seen, now = await current(core, config, key, partition)
+async def _found(request: Request, model: type[Q]) -> Found[Q]:
+    """404 `account_not_found` for an account that is not there."""
+    asked = await _asked(request, model)
+    seen, now = await current(asked.core, asked.config, asked.key, asked.partition)
     if seen.account is None:
         raise NotFound("account")
-    return query, core, config, seen.account, seen.position, now
+    return Found(asked, seen.account, seen.position, now)
 
 
 @router.get(
@@ -84,8 +106,8 @@ async def _account(request: Request, model: type[Q]) -> tuple[Q, Core, AppConfig
 )
 async def get_account(request: Request) -> Response:
     """404 for a user that was never heard of."""
-    _, _, _, account, position, _ = await _account(request, AssetQuery)
-    return json_response(account_view(account, position))
+    found = await _found(request, AssetQuery)
+    return json_response(account_view(found.account, found.position))
 
 
 @router.get(
@@ -95,16 +117,17 @@ async def get_account(request: Request) -> Response:
 )
 async def get_state(request: Request) -> Response:
     """What is due has happened in it, whether or not a sweep ran."""
-    query, core, config, key, partition = await _place(request, StateQuery)
+    asked = await _asked(request, StateQuery)
+    query, core, key = asked.query, asked.core, asked.key
     if query.min_position is not None:
-        await reach(core, partition, query.min_position)
+        await reach(core, asked.partition, query.min_position)
     if query.position is not None or query.at is not None:
         at = None if query.at is None else from_datetime(query.at)
         if at is not None and at > core.clocks.now_us(key[0]):
             raise invalid("time_in_future", "at", "The state of a time to come is not known.")
-        found = await past.state(core, key, partition, query.position, at)
+        found = await past.state(core, key, asked.partition, query.position, at)
     else:
-        seen, now = await current(core, config, key, partition)
+        seen, now = await current(core, asked.config, key, asked.partition)
         found = None if seen.account is None else past.Moment(seen.account, seen.position, now)
     if found is None:
         raise NotFound("account")
@@ -118,14 +141,14 @@ async def get_state(request: Request) -> Response:
 )
 async def get_thresholds(request: Request) -> Response:
     """Levels of `available` whose crossing is told."""
-    _, _, config, account, _, _ = await _account(request, AssetQuery)
-    profile = account.profile
+    found = await _found(request, AssetQuery)
+    profile = found.account.profile
     return json_response(
         {
             "user": profile.user,
             "asset": profile.asset,
             "thresholds": thresholds_view(profile.thresholds, profile.scale),
-            "app": thresholds_view(config.thresholds.get(profile.asset, ()), profile.scale),
+            "app": thresholds_view(found.asked.config.thresholds.get(profile.asset, ()), profile.scale),
         }
     )
 
@@ -137,15 +160,14 @@ async def get_thresholds(request: Request) -> Response:
 )
 async def get_lots(request: Request) -> Response:
     """In order of their ids."""
-    query, core, _, account, _, _ = await _account(request, ListQuery)
+    found = await _found(request, ListQuery)
+    query, account = found.asked.query, found.account
     place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    profile = account.profile
-    key = (profile.app, profile.user, profile.asset)
-    rows = await reads.lots_page(core.reads, key, place["id"], query.limit + 1, every=query.all)
+    rows = await reads.lots_page(found.asked.core.reads, found.asked.key, place["id"], query.limit + 1, every=query.all)
     # The rows may be newer than the account: what time alone did is known of the account's lots only.
     lots = [account.lots.get(row.lot.terms.id, row.lot) for row in rows]
     return json_response(
-        page(lots, query.limit, lambda lot: {"id": lot.terms.id}, lambda lot: lot_view(lot, profile.scale))
+        page(lots, query.limit, lambda lot: {"id": lot.terms.id}, lambda lot: lot_view(lot, account.profile.scale))
     )
 
 
@@ -156,14 +178,15 @@ async def get_lots(request: Request) -> Response:
 )
 async def get_holds(request: Request) -> Response:
     """Open ones, or all, in order of their ids."""
-    query, core, _, account, _, now = await _account(request, ListQuery)
+    found = await _found(request, ListQuery)
+    query, scale = found.asked.query, found.account.profile.scale
     place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    profile = account.profile
-    key = (profile.app, profile.user, profile.asset)
-    rows = await reads.holds_page(core.reads, key, place["id"], query.limit + 1, every=query.all)
-    shown = [ended_by_time(row, now) for row in rows]
+    rows = await reads.holds_page(
+        found.asked.core.reads, found.asked.key, place["id"], query.limit + 1, every=query.all
+    )
+    shown = [ended_by_time(row, found.now) for row in rows]
     return json_response(
-        page(shown, query.limit, lambda row: {"id": row.hold.terms.id}, lambda row: hold_view(row, profile.scale))
+        page(shown, query.limit, lambda row: {"id": row.hold.terms.id}, lambda row: hold_view(row, scale))
     )
 
 
