@@ -12,11 +12,13 @@ from ._hold import Holding
 from ._routes.moves import CostBasis, RevokePolicy
 from ._steps import Retry
 from ._version import __version__
+from .batch import Batch
 from .errors import (
     AccountClosed,
     AccountFrozen,
     AccountOwes,
     AlreadyEarned,
+    BudgetExceeded,
     CaptureExceedsTolerance,
     Conflict,
     ConnectionFailed,
@@ -43,6 +45,10 @@ from .models import (
     Adjustment,
     Answer,
     Balances,
+    BatchResult,
+    BatchResults,
+    Budget,
+    Budgets,
     Capture,
     Charge,
     ChargeRecord,
@@ -51,6 +57,7 @@ from .models import (
     ConfigChange,
     Earning,
     Event,
+    Explanation,
     Feed,
     FeedMessage,
     Grant,
@@ -58,6 +65,10 @@ from .models import (
     HoldRecord,
     Lot,
     Page,
+    Prices,
+    Quote,
+    QuoteLine,
+    QuoteSlice,
     Refund,
     Revocation,
     State,
@@ -66,7 +77,7 @@ from .models import (
     Transaction,
     Transfer,
 )
-from .values import Amount
+from .values import Amount, Usage
 
 __all__ = [
     "Account",
@@ -81,6 +92,12 @@ __all__ = [
     "AsyncHolding",
     "AsyncToken",
     "Balances",
+    "Batch",
+    "BatchResult",
+    "BatchResults",
+    "Budget",
+    "BudgetExceeded",
+    "Budgets",
     "Capture",
     "CaptureExceedsTolerance",
     "Charge",
@@ -94,6 +111,7 @@ __all__ = [
     "CostBasis",
     "Earning",
     "Event",
+    "Explanation",
     "FeatureDisabled",
     "Feed",
     "FeedMessage",
@@ -110,6 +128,10 @@ __all__ = [
     "Lot",
     "NotFound",
     "Page",
+    "Prices",
+    "Quote",
+    "QuoteLine",
+    "QuoteSlice",
     "RateLimited",
     "Refund",
     "RefundExceedsCharge",
@@ -128,6 +150,7 @@ __all__ = [
     "Unavailable",
     "UnexpectedAnswer",
     "UniqueRefTaken",
+    "Usage",
     "WaitTimedOut",
     "__version__",
 ]

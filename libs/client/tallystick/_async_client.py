@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -11,9 +12,26 @@ from ._async_hold import AsyncHolding
 from ._request import Request
 from ._routes import moves
 from ._settings import DEFAULT_URL, Settings, environment, headers_of
-from ._steps import Conduct, Outcome, RenewToken, Retry, Send, Sleep, Step, Steps, converse, settle
+from ._sse import SseReader
+from ._steps import (
+    Conduct,
+    Outcome,
+    RenewToken,
+    Retry,
+    Send,
+    Sleep,
+    Step,
+    Steps,
+    converse,
+    failure,
+    refusal,
+    settle,
+)
+from ._stream import PATIENCE_S, SILENCE_S, Following, state_of
 from ._surface import Surface
-from .models import Hold, Page, Transfer
+from .errors import ConnectionFailed, TallystickError
+from .models import Hold, Page, State, Transfer
+from .values import path, present
 
 T = TypeVar("T")
 
@@ -49,6 +67,51 @@ class AsyncCaller:
             if page.next_cursor is None:
                 return
             request = request.at(page.next_cursor)
+
+    async def changes(
+        self, user: str, *, asset: str | None = None, after: int | None = None, patience_s: float = PATIENCE_S
+    ) -> AsyncIterator[State]:
+        """An account's state now and after every change of it, for as long as one iterates.
+
+        `after` is the `account_version` that was seen last, so that nothing in between is missed. A broken connection
+        is taken up where it broke, with growing pauses. What cannot succeed is raised at once, and ConnectionFailed
+        or Unavailable when nothing was heard for `patience_s` seconds.
+        """
+        following = Following(self._conduct, patience_s)
+        reader = SseReader(None if after is None else str(after))
+        while True:
+            stale = await self._bearer(stale=None)
+            error: TallystickError
+            try:
+                async with self._listening(path("accounts", user, "stream"), asset, reader.id, stale) as lines:
+                    async for line in lines:
+                        event = reader.line(line)
+                        if event is not None and (state := state_of(event)) is not None:
+                            following.heard()
+                            yield state
+                error = ConnectionFailed("the stream ended")
+            except httpx.RequestError as lost:
+                error = failure(lost, None)
+            except TallystickError as refused:
+                error = refused
+            await asyncio.sleep(following.pause_s(error))
+            if error.code == "token_expired":
+                await self._bearer(stale)
+
+    @asynccontextmanager
+    async def _listening(
+        self, where: str, asset: str | None, after: str | None, token: str | None
+    ) -> AsyncIterator[AsyncIterator[str]]:
+        """The lines of a stream. Raises the error that stands for an answer which is none."""
+        headers = present({"Last-Event-ID": after, "Authorization": f"Bearer {token}" if token else None})
+        timeout = httpx.Timeout(self._conduct.timeout_s, read=SILENCE_S)
+        params = present({"asset": asset})
+        headers["Accept"] = "text/event-stream"
+        async with self._http.stream("GET", where, params=params, headers=headers, timeout=timeout) as response:
+            if not response.is_success:
+                await response.aread()
+                raise refusal(response, None)
+            yield response.aiter_lines()
 
     def holding(self, request: Request[Hold]) -> AsyncHolding:
         """The `async with` statement of a hold that this request creates."""

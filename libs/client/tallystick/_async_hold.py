@@ -13,7 +13,7 @@ from ._request import Common, Request
 from ._routes import holds
 from .errors import HoldResolved
 from .models import Capture, Hold
-from .values import Amount
+from .values import Amount, Usage
 
 if TYPE_CHECKING:
     from ._async_client import AsyncCaller
@@ -43,18 +43,37 @@ class AsyncHolding(Held):
         self._extending = asyncio.create_task(self._extend(lease))
         return self
 
-    async def capture(self, amount: Amount | None = None, *, final: bool = True, **common: Unpack[Common]) -> Capture:
-        """Charge `amount` of it, or all it has. Unless `final` is False this ends it and releases the rest.
+    async def capture(
+        self, amount: Amount | None = None, *, usage: Usage | None = None, final: bool = True, **common: Unpack[Common]
+    ) -> Capture:
+        """Charge `amount` of it, what `usage` costs, or all it has. Unless `final` is False this ends it.
 
-        Raises HoldResolved when it had ended.
+        The rest is released then. Raises HoldResolved when it had ended.
         """
         try:
-            capture = await self._caller.call(holds.capture(self.id, amount, final=final, **common))
+            capture = await self._caller.call(holds.capture(self.id, amount, usage=usage, final=final, **common))
         except HoldResolved:
             self._gone()
             raise
         self._note(capture, final)
         return capture
+
+    async def extend(
+        self,
+        *,
+        amount: Amount | None = None,
+        usage: Usage | None = None,
+        partial: bool | None = None,
+        **common: Unpack[Common],
+    ) -> Hold:
+        """Hold `amount` more, or all of a new estimated `usage`. Its time is extended without that.
+
+        Raises InsufficientCredits, and HoldResolved when it had ended.
+        """
+        self._hold = await self._caller.call(
+            holds.extend(self.id, amount=amount, usage=usage, partial=partial, **common)
+        )
+        return self._hold
 
     async def release(self) -> None:
         """Let it go now. Raises HoldResolved when it had ended."""

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 
 from ._decode import decode
 from .models import Page
-from .values import present
+from .values import Amount, Usage, amount_text, present, usage_fields
 
 T = TypeVar("T")
 
@@ -33,6 +33,20 @@ class Common(Labels, total=False):
     """Labels, and `reason`, a short code of why."""
 
     reason: str | None
+
+
+class Spend(Common, total=False):
+    """Common fields, and ways other than an amount to say what something costs: exactly one of them is given.
+
+    `price` is an operation of the app's price book, done `quantity` times (1 when left out); `model` one of its
+    models with the `usage` of a call; `quote` the id of a quote.
+    """
+
+    price: str | None
+    quantity: Amount | None
+    model: str | None
+    usage: Usage | None
+    quote: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,23 @@ def write(
         json=body,
         key=key,
     )
+
+
+def cost_fields(amount: Amount | None, common: Spend) -> dict[str, Any]:
+    """The fields that say what something costs. Raises TypeError unless it is said in exactly one way."""
+    ways = {"amount": amount, **{way: common.get(way) for way in ("price", "model", "quote")}}
+    given = [way for way, value in ways.items() if value is not None]
+    if len(given) != 1:
+        raise TypeError(f"the cost is one of amount, price, model and quote, not {' and '.join(given) or 'none'}")
+    quantity, usage = common.get("quantity"), common.get("usage")
+    if (quantity is not None and given != ["price"]) or (usage is not None) != (given == ["model"]):
+        raise TypeError("a quantity goes with a price, and a usage with a model")
+    return {
+        **common,
+        "amount": None if amount is None else amount_text(amount),
+        "quantity": None if quantity is None else amount_text(quantity),
+        "usage": None if usage is None else usage_fields(usage),
+    }
 
 
 def new_key() -> str:

@@ -97,14 +97,14 @@ def converse(request: Request[T], conduct: Conduct) -> Steps[T]:
         if isinstance(outcome, httpx.Response):
             if outcome.is_success:
                 return _parsed(outcome, request)
-            error = _refusal(outcome, request.key)
+            error = refusal(outcome, request.key)
             if error.code == "token_expired" and conduct.renewable and not renewed:
                 renewed = True
                 yield RenewToken(outcome.request.headers.get("Authorization", "").removeprefix("Bearer "))
                 continue
             again = outcome.status_code in RETRIED
         else:
-            error = _failure(outcome, request.key)
+            error = failure(outcome, request.key)
             again = not isinstance(outcome, _HOPELESS)
         pause_s = max(retry.pause_s(attempt, conduct.uniform), error.retry_after_s or 0.0)
         if not again or attempt >= retry.attempts or conduct.clock() + pause_s >= deadline:
@@ -137,7 +137,7 @@ def _parsed(response: httpx.Response, request: Request[T]) -> T:
 def _reply(response: httpx.Response) -> Reply:
     return Reply(
         _body(response),
-        replayed=response.headers.get("Idempotency-Replayed", "").lower() == "true",
+        replayed=_replayed(response),
         etag=response.headers.get("ETag"),
     )
 
@@ -150,7 +150,12 @@ def _body(response: httpx.Response) -> Any:
         raise UnexpectedAnswer(f"{asked} answered {response.status_code} with something that is not JSON") from error
 
 
-def _refusal(response: httpx.Response, key: str | None) -> TallystickError:
+def _replayed(response: httpx.Response) -> bool:
+    return bool(response.headers.get("Idempotency-Replayed", "").lower() == "true")
+
+
+def refusal(response: httpx.Response, key: str | None) -> TallystickError:
+    """The error that an answer which is no success stands for; its body has been read."""
     try:
         problem = _body(response)
     except UnexpectedAnswer:
@@ -160,10 +165,12 @@ def _refusal(response: httpx.Response, key: str | None) -> TallystickError:
         problem if isinstance(problem, Mapping) else {},
         idempotency_key=key,
         retry_after_s=_retry_after_s(response.headers.get("Retry-After")),
+        replayed=_replayed(response),
     )
 
 
-def _failure(error: httpx.RequestError | None, key: str | None) -> ConnectionFailed:
+def failure(error: httpx.RequestError | None, key: str | None) -> ConnectionFailed:
+    """What it means that no answer came."""
     return ConnectionFailed(f"{type(error).__name__}: {error}".rstrip(": "), idempotency_key=key)
 
 

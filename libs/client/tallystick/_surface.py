@@ -7,7 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ._request import Request
-from ._routes import accounts, holds, moves, records
+from ._routes import accounts, batches, holds, moves, pricing, records
 from .models import Hold, Page
 
 if TYPE_CHECKING:
@@ -96,11 +96,20 @@ class Surface:
     revoke = Route(moves.revoke)
     charge = Route(moves.charge)
     get_charge = Route(moves.get_charge)
+    explain_charge = Route(moves.explain_charge)
     refund = Route(moves.refund)
     transfer = Route(moves.transfer)
     get_transfer = Route(moves.get_transfer)
     adjust = Route(moves.adjust)
     act = Route(moves.act)
+    batch = Route(batches.batch)
+
+    prices = Route(pricing.prices)
+    quote = Route(pricing.quote)
+    assign_plan = Route(pricing.assign_plan)
+    reset = Route(pricing.reset)
+    set_budgets = Route(pricing.set_budgets)
+    budgets = Route(pricing.budgets)
 
     hold = HoldFor(holds.create_hold)
     create_hold = Route(holds.create_hold)
@@ -123,6 +132,7 @@ class Surface:
     close_account = Route(accounts.close)
     put_thresholds = Route(accounts.put_thresholds)
     erase = Route(accounts.erase)
+    explain = Route(accounts.explain)
 
     get_command = Route(records.get_command)
     statistics = Route(records.statistics)

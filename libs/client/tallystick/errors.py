@@ -14,7 +14,8 @@ class TallystickError(Exception):
 
     `status` is the HTTP status (None when no answer came), `code` the stable code, `errors` the field errors of a
     refused body, `problem` the whole document, `request_id` what to name to an operator, `idempotency_key` the key
-    that the write was sent with: `client.get_command(key, user)` tells what became of it.
+    that the write was sent with: `client.get_command(key, user)` tells what became of it. `replayed` says that the
+    write was refused before, under the same key, and this is that first refusal.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class TallystickError(Exception):
         problem: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         retry_after_s: float | None = None,
+        replayed: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -35,6 +37,7 @@ class TallystickError(Exception):
         self.request_id: str | None = self.problem.get("request_id")
         self.idempotency_key = idempotency_key
         self.retry_after_s = retry_after_s
+        self.replayed = replayed
 
     def _credits(self, name: str) -> Decimal | None:
         try:
@@ -138,6 +141,16 @@ class GrantSpent(Conflict):
     """A revoke with the policy `block` met a grant of which something was spent."""
 
 
+class BudgetExceeded(Conflict):
+    """A hard budget of the account, of a member or of a key is used up; `budget` describes it."""
+
+    @property
+    def budget(self) -> Mapping[str, Any]:
+        """The budget that refused."""
+        budget: Mapping[str, Any] = self.problem.get("budget") or {}
+        return budget
+
+
 class RateLimited(TallystickError):
     """429: too much at once; `retry_after_s` is what the ledger asked for. Nothing was changed."""
 
@@ -178,6 +191,7 @@ _BY_CODE: dict[str, type[TallystickError]] = {
     "unique_ref_taken": UniqueRefTaken,
     "already_earned": AlreadyEarned,
     "grant_spent": GrantSpent,
+    "budget_exceeded": BudgetExceeded,
 }
 _BY_STATUS: dict[int, type[TallystickError]] = {
     400: InvalidRequest,
@@ -197,7 +211,12 @@ _BY_STATUS: dict[int, type[TallystickError]] = {
 
 
 def error_of(
-    status: int, problem: Mapping[str, Any], *, idempotency_key: str | None, retry_after_s: float | None
+    status: int,
+    problem: Mapping[str, Any],
+    *,
+    idempotency_key: str | None,
+    retry_after_s: float | None,
+    replayed: bool = False,
 ) -> TallystickError:
     """The error that stands for this answer."""
     code = str(problem.get("code") or "")
@@ -211,4 +230,5 @@ def error_of(
         problem=problem,
         idempotency_key=idempotency_key,
         retry_after_s=retry_after_s,
+        replayed=replayed,
     )

@@ -244,6 +244,82 @@ class Account(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget(Answer):
+    """At most `limit` credits a `period` (`day`, `week`, `month`, `lifetime`).
+
+    It counts what the `member` of a team or the API `key` spends, or without either the whole account. A `hard` one
+    refuses, a soft one tells. When read, `used` is what was spent since `period_start`.
+    """
+
+    period: str
+    limit: Decimal
+    hard: bool = True
+    name: str | None = None
+    member: str | None = None
+    key: str | None = None
+    used: Decimal | None = None
+    period_start: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets(Answer):
+    """The budgets of an account."""
+
+    budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteLine(Answer):
+    """One unit of a quote: `count` of it, at `unit_price` each."""
+
+    unit: str | None = None
+    count: Decimal | None = None
+    unit_price: Decimal | None = None
+    amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteSlice(Answer):
+    """Credits that a quote would take from one lot."""
+
+    lot: str
+    amount: Decimal
+    source: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote(Answer):
+    """What something costs by `price_version`, for a charge or a hold that names it before `valid_until`.
+
+    With a user, `affordable` says whether `available` covers it, and `slices` which lots it would come from.
+    """
+
+    id: str
+    amount: Decimal
+    price_version: int | None = None
+    valid_until: datetime | None = None
+    affordable: bool | None = None
+    available: Decimal | None = None
+    slices: tuple[QuoteSlice, ...] = ()
+    lines: tuple[QuoteLine, ...] = ()
+    replayed: bool = False
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices(Answer):
+    """The price book; its operations and models are in `raw`, under the ledger's own names."""
+
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Answer):
+    """Why a balance is what it is, or why a charge cost what it did; in `raw`, as the ledger tells it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction(Answer):
     """One line of an account's journal; `amount` has its sign, `before` and `after` are the balance around it."""
 
@@ -323,6 +399,32 @@ class Config(Answer):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigChange(Answer):
     """What applying a configuration would change; in `raw`, as the ledger shows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult(Answer):
+    """What became of one command of a batch: its HTTP `status`, and the `body` that it would have had alone."""
+
+    status: int
+    body: Mapping[str, Any] = field(default_factory=dict)
+    replayed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        return self.status < 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResults(Answer):
+    """What became of each command of a batch, in order."""
+
+    results: tuple[BatchResult, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all were done."""
+        return all(result.ok for result in self.results)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,16 @@ Amount = str | int | Decimal
 """Credits: decimal text, whole credits as an int, or a Decimal."""
 
 
+Usage = Mapping[str, int | str | Decimal]
+"""What a call used, by unit: `input`, `output`, `cached`, `cache_write`, `reasoning`, `images` as whole numbers,
+`seconds` also as decimal text or Decimal. Units that are 0 may be left out."""
+
+
+def usage_fields(usage: Usage) -> dict[str, int | str]:
+    """A usage as it is sent. Floats raise TypeError."""
+    return {unit: used if type(used) is int else amount_text(used) for unit, used in usage.items()}
+
+
 def amount_text(amount: Amount) -> str:
     """The amount as plain decimal text, without an exponent.
 

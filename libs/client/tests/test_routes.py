@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tallystick import Client, CostBasis, Threshold
+from tallystick import Batch, Budget, Client, CostBasis, Threshold
 from tallystick._surface import Every, Route, Surface
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -67,6 +67,54 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
             **{"reference": "r", "unique_ref": "u", "reason": "why", "member": "eve"},
         },
     ),
+    (
+        "charge",
+        lambda c: c.charge("ada", price="image", quantity=3),
+        "POST /v1/charges",
+        {"user": "ada", "price": "image", "quantity": "3"},
+    ),
+    (
+        "charge",
+        lambda c: c.charge("ada", model="m", usage={"input": 7, "seconds": Decimal("1.5")}),
+        "POST /v1/charges",
+        {"user": "ada", "model": "m", "usage": {"input": 7, "seconds": "1.5"}},
+    ),
+    ("explain_charge", lambda c: c.explain_charge("charge_1"), "GET /v1/charges/charge_1/explain", None),
+    (
+        "batch",
+        lambda c: c.batch(
+            Batch(atomic=True).charge("ada", 1, idempotency_key="a").capture("hold/1", 2, idempotency_key="b")
+        ),
+        "POST /v1/batch",
+        {
+            "atomic": True,
+            "commands": [
+                {"type": "charge", "key": "a", "user": "ada", "amount": "1"},
+                {"type": "hold.capture", "key": "b", "hold": "hold/1", "amount": "2"},
+            ],
+        },
+    ),
+    ("prices", lambda c: c.prices(user="ada"), "GET /v1/prices?user=ada", None),
+    (
+        "quote",
+        lambda c: c.quote("ada", price="text", service="chat"),
+        "POST /v1/quotes",
+        {"user": "ada", "price": "text", "service": "chat"},
+    ),
+    (
+        "assign_plan",
+        lambda c: c.assign_plan("ada", "pro", anchor=T0, paid_until=T0),
+        "PUT /v1/accounts/ada/plan",
+        {"plan": "pro", "anchor": T0_TEXT, "paid_until": T0_TEXT},
+    ),
+    ("reset", lambda c: c.reset("ada"), "POST /v1/accounts/ada/reset", {}),
+    (
+        "set_budgets",
+        lambda c: c.set_budgets("ada", [Budget(period="day", limit=Decimal(5), member="eve")]),
+        "PUT /v1/accounts/ada/budgets",
+        {"budgets": [{"member": "eve", "period": "day", "limit": "5", "hard": True}]},
+    ),
+    ("budgets", lambda c: c.budgets("ada"), "GET /v1/accounts/ada/budgets", None),
     ("get_charge", lambda c: c.get_charge("charge_1"), "GET /v1/charges/charge_1", None),
     ("refund", lambda c: c.refund("charge_1", amount=1), "POST /v1/charges/charge_1/refund", {"amount": "1"}),
     (
@@ -88,6 +136,24 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
         lambda c: c.create_hold("ada", 5, ttl_s=60, grant="grant_1", partial=True),
         "POST /v1/holds",
         {"user": "ada", "amount": "5", "ttl_s": 60, "grant": "grant_1", "partial": True},
+    ),
+    (
+        "create_hold",
+        lambda c: c.create_hold("ada", quote="quote_1"),
+        "POST /v1/holds",
+        {"user": "ada", "quote": "quote_1"},
+    ),
+    (
+        "capture",
+        lambda c: c.capture("hold_1", usage={"output": 9}),
+        "POST /v1/holds/hold_1/capture",
+        {"usage": {"output": 9}},
+    ),
+    (
+        "extend",
+        lambda c: c.extend("hold_1", usage={"output": 90}, partial=True),
+        "POST /v1/holds/hold_1/extend",
+        {"usage": {"output": 90}, "partial": True},
     ),
     ("get_hold", lambda c: c.get_hold("hold_1"), "GET /v1/holds/hold_1", None),
     (
@@ -139,6 +205,7 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
         "PUT /v1/accounts/ada/thresholds",
         {"thresholds": [{"below": "10", "rearm_at": "20"}, {"below": "5"}]},
     ),
+    ("explain", lambda c: c.explain("ada"), "GET /v1/accounts/ada/explain", None),
     ("erase", lambda c: c.erase("ada"), "POST /v1/accounts/ada/erase", {}),
     (
         "get_command",
@@ -184,3 +251,19 @@ def test_a_method_sends_what_the_contract_says(
 def test_every_method_is_in_the_table_above() -> None:
     methods = {name for name, method in vars(Surface).items() if isinstance(method, Route | Every)}
     assert methods == {route[0] for route in ROUTES}
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {},
+        {"amount": 1, "price": "text"},
+        {"model": "m"},
+        {"usage": {"input": 1}, "price": "text"},
+        {"quantity": 2, "amount": 1},
+        {"model": "m", "usage": {"input": 1.5}},
+    ],
+)
+def test_a_cost_is_said_in_one_way(way: dict[str, Any]) -> None:
+    with Client(transport=httpx.MockTransport(lambda request: httpx.Response(500))) as client, pytest.raises(TypeError):
+        client.charge("ada", **way)

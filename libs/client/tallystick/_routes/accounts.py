@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Unpack
 
 from .._request import Common, Request, one, page_of, read, write
-from ..models import Account, HoldRecord, Lot, Page, State, Threshold, Transaction
+from ..models import Account, Explanation, HoldRecord, Lot, Page, State, Threshold, Transaction
 from ..values import Amount, amount_text, path, present, time_text
 
 
@@ -120,3 +120,8 @@ def put_thresholds(user: str, thresholds: Sequence[Threshold], **common: Unpack[
 def erase(user: str, **common: Unpack[Common]) -> Request[Account]:
     """Erase the free text of an account's history; the books stay whole."""
     return write(path("accounts", user, "erase"), Account, {}, common)
+
+
+def explain(user: str, *, asset: str | None = None) -> Request[Explanation]:
+    """Why the balance is what it is: the lots, where they came from and what spent them."""
+    return read(path("accounts", user, "explain"), one(Explanation), asset=asset)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Unpack
 
-from .._request import Common, Labels, Request, one, read, write
-from ..models import Adjustment, Charge, ChargeRecord, Earning, Grant, Refund, Revocation, Transfer
+from .._request import Common, Labels, Request, Spend, cost_fields, one, read, write
+from ..models import Adjustment, Charge, ChargeRecord, Earning, Explanation, Grant, Refund, Revocation, Transfer
 from ..values import Amount, amount_text, path, time_text
 
 RevokePolicy = Literal["debt", "absorb", "block"]
@@ -69,15 +69,24 @@ def revoke(
     return write(path("grants", grant_id, "revoke"), Revocation, fields, common)
 
 
-def charge(user: str, amount: Amount, *, service: str | None = None, **common: Unpack[Common]) -> Request[Charge]:
-    """Spend credits. Raises InsufficientCredits, AccountOwes or AccountFrozen, and then changed nothing."""
-    fields = {"user": user, "amount": amount_text(amount), "service": service}
-    return write(path("charges"), Charge, fields, common)
+def charge(
+    user: str, amount: Amount | None = None, *, service: str | None = None, **common: Unpack[Spend]
+) -> Request[Charge]:
+    """Spend credits: an `amount`, a `price` and `quantity`, a `model` and `usage`, or what a `quote` says.
+
+    Raises InsufficientCredits, AccountOwes, AccountFrozen or BudgetExceeded, and then changed nothing.
+    """
+    return write(path("charges"), Charge, {"user": user, "service": service}, cost_fields(amount, common))
 
 
 def get_charge(charge_id: str) -> Request[ChargeRecord]:
     """A charge as it stands now."""
     return read(path("charges", charge_id), one(ChargeRecord))
+
+
+def explain_charge(charge_id: str) -> Request[Explanation]:
+    """Why a charge cost what it did: price version, units, tiers, rounding and lots."""
+    return read(path("charges", charge_id, "explain"), one(Explanation))
 
 
 def refund(charge_id: str, *, amount: Amount | None = None, **common: Unpack[Common]) -> Request[Refund]:
