@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from itertools import count
+from typing import Any
 
 import httpx
 import pytest
@@ -45,7 +46,7 @@ def refused(status: int, code: str) -> Answer:
     return lambda request: httpx.Response(status, json={"code": code}, headers={"Retry-After": "0"})
 
 
-async def followed(answers: list[Answer], wanted: int, **options: float) -> tuple[list[int], list[httpx.Request]]:
+async def followed(answers: list[Answer], wanted: int, **options: Any) -> tuple[list[int], list[httpx.Request]]:
     """Versions that a follower hears of, and what it asked."""
     seen: list[httpx.Request] = []
     tokens = (f"token-{number}" for number in count())
