@@ -7,17 +7,16 @@ is 1 when a bug survives, when a trial proves nothing, or when the tests fail by
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.bugs.bug import ROOT, Bug
+from tests.bugs.bug import Bug
 from tests.bugs.catalogue import ALL, BY_NAME
 from tests.bugs.trial import Verdict, pytest_run, try_bug
+from tests.reliability import write_report
 
-REPORT = ROOT / "build" / "reliability" / "bugs.json"
 TEST_S = 120
 """How long one test may take without a bug."""
 
@@ -62,14 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _tell(verdict)
     caught = sum(verdict.caught for verdict in verdicts)
     if not options.only:
-        REPORT.parent.mkdir(parents=True, exist_ok=True)
         seconds = round(time.monotonic() - began, 1)
         found = [
             {**v.as_json(), "violates": BY_NAME[v.name].violates, "wrong": BY_NAME[v.name].wrong} for v in verdicts
         ]
-        REPORT.write_text(
-            json.dumps({"bugs": len(bugs), "caught": caught, "seconds": seconds, "trials": found}, indent=1) + "\n"
-        )
+        write_report("bugs", {"bugs": len(bugs), "caught": caught, "seconds": seconds, "trials": found})
     print(f"caught {caught} of {len(bugs)}")
     return 0 if caught == len(bugs) else 1
 

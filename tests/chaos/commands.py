@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,7 +21,6 @@ from services.ledger.verify.run import verify
 from services.ledger.writer.leader import LeaseTimes
 from tests.plugins.postgres import Database
 
-REPORTS = Path("build/reliability")
 WORKERS = 8
 STEADY = LeaseTimes(renew_s=0.5, answer_s=3.0, stale_s=3.75, poll_s=0.02, silent_s=0.5)
 """Leases that are kept on a busy machine too, and quicker than the usual ones in noticing a silent append."""
@@ -186,16 +183,6 @@ def spread(seconds: list[float]) -> dict[str, float | int]:
         "p99_s": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 4),
         "max_s": round(ordered[-1], 4),
     }
-
-
-def report(part: str, figures: dict[str, Any]) -> None:
-    """Put the figures of one campaign into `network.json` beside those of the others, and print them in one line."""
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    file = REPORTS / "network.json"
-    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    known[part] = figures
-    file.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
-    print(f"network {part}: {json.dumps(figures, sort_keys=True)}")
 
 
 async def until(check: Callable[[], Awaitable[bool]], what: str, deadline_s: float = 60.0) -> float:

@@ -20,8 +20,8 @@ from libs.events.partition import partition_of
 from tests.chaos.cluster import APP
 from tests.chaos.load import Entry
 from tests.chaos.process import DEADLINE_S, Process, keep
-from tests.chaos.report import write_report
 from tests.chaos.stage import Stage, percentiles, stage
+from tests.reliability import write_report
 
 PAUSES = ("decide.command", "append.sending", "append.sent", "append.unmerged", "append.unanswered")
 """Where a writer is stopped past its lease."""

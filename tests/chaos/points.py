@@ -21,8 +21,8 @@ from typing import Any
 import asyncpg
 
 from tests.chaos.process import DEADLINE_S, Process
-from tests.chaos.report import write_report
 from tests.chaos.stage import Stage, percentiles, stage
+from tests.reliability import write_report
 
 KILLED = 128 + 9
 

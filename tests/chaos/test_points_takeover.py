@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults import campaign, fail_over, hand_over, pause
-from tests.chaos.report import write_report
 from tests.chaos.stage import stage
+from tests.reliability import write_report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 

@@ -17,8 +17,8 @@ from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, ser
 from services.ledger.verify.run import verify
 from tests.fuzz.contract import Callers, Faults, operations, try_operation
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.reliability import write_figures
 from tests.security.estate import Estate
-from tests.tamper.figures import write_figures
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, ser
 from services.ledger.verify.run import verify
 from tests.fuzz.bytes import SHARP, WORDS, anything, odd_object
 from tests.plugins.postgres import Database, DatabaseFrom
-from tests.tamper.figures import write_figures
+from tests.reliability import write_figures
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from services.ledger.tests.kafka.world import World, changed, eventually
 from services.ledger.tests.support import APP, PARTITIONS, Ledger
 from services.ledger.verify.run import verify
 from tests.fuzz.bytes import anything, mutated, odd_object
-from tests.tamper.figures import write_figures
+from tests.reliability import write_figures
 
 pytestmark = pytest.mark.anyio
 

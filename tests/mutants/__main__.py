@@ -9,7 +9,6 @@ them, always the same.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -21,10 +20,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutants.equivalent import reason_for
+from tests.reliability import write_report
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "mutants"
-REPORT = ROOT / "build" / "reliability" / "mutants.json"
 NEEDED = ("services", "libs", "deploy", "tests", "conftest.py", "pyproject.toml", "setup.cfg")
 MUTMUT = Path(sys.executable).with_name("mutmut")
 POLITE = 10
@@ -115,7 +114,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     killed, survived, equivalent = counts["killed"], counts["survived"], counts["equivalent"]
     score = killed / max(1, killed + survived)
     if not options.only:
-        REPORT.parent.mkdir(parents=True, exist_ok=True)
         report = {
             "tried": len(known),
             "killed": killed,
@@ -127,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "seconds": round(time.monotonic() - began),
             "left": left,
         }
-        REPORT.write_text(json.dumps(report, indent=1) + "\n")
+        write_report("mutants", report)
     print(f"mutants: {killed} killed, {survived} survived, {equivalent} equivalent, score {score:.1%}")
     return 0 if not survived else 1
 

@@ -14,14 +14,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import orjson
-
+from tests.reliability import write_report
 from tests.sim.world import Outcome, simulate
 
-REPORT = Path("build/reliability/sim.json")
 CHUNK = 20
 SHOWN = 400
 """Lines of a failing seed's trace that are printed, the last ones."""
@@ -146,8 +143,7 @@ def main() -> int:
         print(show(outcome))
         return 1 if outcome.violations else 0
     summary = trial(asked.first, asked.seeds, asked.minutes, asked.jobs)
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_bytes(orjson.dumps(summary.figures(), option=orjson.OPT_INDENT_2))
+    write_report("sim", summary.figures())
     if summary.failing:
         print(show(simulate(next(iter(summary.failing)))))
     print(summary.line())

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.report import write_report
+from tests.reliability import write_report
 from tests.soak.run import soak
 
 

@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from tests.plugins.postgres import Database
+from tests.reliability import write_figures
 from tests.tamper.columns import BESIDE, BOOKS, UNPROVEN, Column, columns, falsify, restore
-from tests.tamper.figures import write_figures
 from tests.tamper.world import attacker, first, proven, told
 
 pytestmark = pytest.mark.anyio

@@ -26,7 +26,7 @@ from services.ledger.store.setup import SOURCES
 from services.ledger.tests.support import PARTITIONS
 from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database
-from tests.tamper.figures import write_figures
+from tests.reliability import write_figures
 from tests.upgrade.earlier import EARLIER, ROOT, Running, Site, earlier_code
 from tests.upgrade.load import Load, eventually
 

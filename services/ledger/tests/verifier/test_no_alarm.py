@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 from contextlib import AsyncExitStack
@@ -20,10 +19,10 @@ from services.ledger.tests.truth.scenario import DOCUMENT, everything
 from services.ledger.tests.verifier.support import counted, verifying
 from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.reliability import write_figures
 
 pytestmark = pytest.mark.anyio
 
-REPORT = Path(__file__).parents[4] / "build" / "reliability" / "verifier.json"
 TEST_APP = "trial"
 """An app with a clock of its own."""
 
@@ -181,17 +180,8 @@ async def test_no_alarm_in_many_trials(database_from: DatabaseFrom, tmp_path: Pa
         (tmp_path / str(seed)).mkdir()
         done = await _trial(books, tmp_path / str(seed), seed, seconds)
         commands, turns = commands + done[0], turns + done[1]
-    told = {
-        "trials": trials,
-        "first_seed": 100,
-        "seconds": round(monotonic() - began),
-        "commands": commands,
-        "take_overs": turns,
-        "false_alarms": 0,
-    }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(told, indent=2) + "\n")
-    print(f"verifier: {told}")
+    figures = {"trials": trials, "first_seed": 100, "commands": commands, "take_overs": turns, "false_alarms": 0}
+    write_figures("verifier", figures, began)
 
 
 @pytest.mark.timeout(180)
