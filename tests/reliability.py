@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,17 @@ def write_figures(name: str, figures: Mapping[str, Any], began: float) -> None:
     told = {**figures, "seconds": round(time.monotonic() - began, 1)}
     write_report(name, told)
     print(f"\n{name}: " + ", ".join(f"{key} {value}" for key, value in told.items()))
+
+
+def spread(values: Sequence[float], unit: str = "s") -> dict[str, float]:
+    """How many these are, their median, 99th percentile and maximum, named by their unit; zeros of nothing."""
+    ordered = sorted(values) or [0.0]
+    return {
+        "count": len(values),
+        f"p50_{unit}": round(ordered[len(ordered) // 2], 4),
+        f"p99_{unit}": round(ordered[int(len(ordered) * 0.99)], 4),
+        f"max_{unit}": round(ordered[-1], 4),
+    }
 
 
 def _path(name: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -170,19 +169,6 @@ class Failures:
     def since(self) -> Counter[str]:
         """By kind."""
         return self._read() - self._before
-
-
-def spread(seconds: list[float]) -> dict[str, float | int]:
-    """Count, median, 99th percentile and maximum."""
-    if not seconds:
-        return {"n": 0}
-    ordered = sorted(seconds)
-    return {
-        "n": len(ordered),
-        "p50_s": round(statistics.median(ordered), 4),
-        "p99_s": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 4),
-        "max_s": round(ordered[-1], 4),
-    }
 
 
 async def until(check: Callable[[], Awaitable[bool]], what: str, deadline_s: float = 60.0) -> float:

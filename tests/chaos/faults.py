@@ -20,8 +20,8 @@ from libs.events.partition import partition_of
 from tests.chaos.cluster import APP
 from tests.chaos.load import Entry
 from tests.chaos.process import DEADLINE_S, Process, keep
-from tests.chaos.stage import Stage, percentiles, stage
-from tests.reliability import write_report
+from tests.chaos.stage import Stage, stage
+from tests.reliability import spread, write_report
 
 PAUSES = ("decide.command", "append.sending", "append.sent", "append.unmerged", "append.unanswered")
 """Where a writer is stopped past its lease."""
@@ -191,7 +191,7 @@ async def campaign(directory: Path, times: int, seed: int) -> dict[str, Any]:
         if BEHIND not in (said := await old_copy(on)):
             report["violations"].append(f"C12: the relay published from an old copy:\n{said}")
     return report | {
-        "recovery": {name: percentiles(seconds) for name, seconds in found.items()},
+        "recovery": {name: spread(seconds) for name, seconds in found.items()},
         "seconds": round(time.monotonic() - began, 1),
     }
 

@@ -21,8 +21,8 @@ from typing import Any
 import asyncpg
 
 from tests.chaos.process import DEADLINE_S, Process
-from tests.chaos.stage import Stage, percentiles, stage
-from tests.reliability import write_report
+from tests.chaos.stage import Stage, stage
+from tests.reliability import spread, write_report
 
 KILLED = 128 + 9
 
@@ -217,7 +217,7 @@ async def campaign(
             if point.who == "writer":
                 recoveries += result.recoveries
             violations += result.violations
-            recovery = percentiles(result.recoveries)
+            recovery = spread(result.recoveries)
             line = {
                 "code": point.code,
                 "failpoint": point.failpoint,
@@ -238,7 +238,7 @@ async def campaign(
                 break
         report |= {
             "kills": sum(line["kills"] for line in report["points"]),
-            "writer_recovery": percentiles(recoveries),
+            "writer_recovery": spread(recoveries),
             "commands": verdict.commands,
             "succeeded": verdict.succeeded,
             "refused": verdict.refused,

@@ -100,16 +100,3 @@ async def stage(
             partitions=cluster.partitions,
         )
         yield Stage(cluster, writers, relay, consumer, load)
-
-
-def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Count, p50, p99 and maximum, in seconds; zeros of nothing."""
-    ordered = sorted(seconds)
-    if not ordered:
-        return {"count": 0, "p50_s": 0.0, "p99_s": 0.0, "max_s": 0.0}
-    return {
-        "count": len(ordered),
-        "p50_s": round(ordered[len(ordered) // 2], 4),
-        "p99_s": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 4),
-        "max_s": round(ordered[-1], 4),
-    }

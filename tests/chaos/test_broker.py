@@ -21,11 +21,11 @@ from deploy.kafka.server import KafkaServer
 from libs.events.contracts.ledger import commands as c
 from services.ledger.tests.kafka.world import beside
 from services.ledger.tests.support import PARTITIONS
-from tests.chaos.commands import spread, until
+from tests.chaos.commands import until
 from tests.chaos.messaging import Trial, trial
 from tests.plugins.kafka import require_kafka
 from tests.plugins.postgres import DatabaseFrom
-from tests.reliability import write_part
+from tests.reliability import spread, write_part
 
 # The driver loses a connection whose making is cancelled; only the collector closes it.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]

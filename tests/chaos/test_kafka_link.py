@@ -18,12 +18,12 @@ import pytest
 from libs.events.ids import parse_id
 from services.ledger.tests.kafka.world import beside
 from services.ledger.tests.support import PARTITIONS
-from tests.chaos.commands import spread, until
+from tests.chaos.commands import until
 from tests.chaos.kafka_wire import KafkaProxy, ProduceCut
 from tests.chaos.messaging import Trial, trial
 from tests.plugins.kafka import Broker
 from tests.plugins.postgres import DatabaseFrom
-from tests.reliability import write_part
+from tests.reliability import spread, write_part
 
 # The driver loses a connection whose making is cancelled; only the collector closes it.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]

@@ -17,10 +17,10 @@ import pytest
 
 from libs.service.problems import Problem
 from services.ledger.tests.support import Ledger, ledger_on, prepare
-from tests.chaos.commands import STEADY, Callers, Failures, spread, until
+from tests.chaos.commands import STEADY, Callers, Failures, until
 from tests.chaos.wire import LOST_REPLIES, SILENT, Cut, WireProxy
 from tests.plugins.postgres import Database, DatabaseFrom
-from tests.reliability import write_part
+from tests.reliability import spread, write_part
 
 # The driver loses a connection whose making is cancelled; only the collector closes it.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.reliability import write_report
+from tests.reliability import spread, write_report
 from tests.sim.world import Outcome, simulate
 
 CHUNK = 20
@@ -52,18 +52,13 @@ class Summary:
 
     def figures(self) -> dict[str, Any]:
         """For the report."""
-        slow = sorted(self.converged_ms) or [0]
         return {
             "seeds": self.seeds,
             "first_seed": self.first,
             "violating_seeds": {str(seed): found for seed, found in self.failing.items()},
             "seconds": round(self.seconds, 1),
             "virtual_hours": round(self.virtual_s / 3600, 1),
-            "converged_s": {
-                "p50": slow[len(slow) // 2] / 1000,
-                "p99": slow[len(slow) * 99 // 100] / 1000,
-                "max": slow[-1] / 1000,
-            },
+            "converged": spread([ms / 1000 for ms in self.converged_ms]),
             **dict(sorted(self.totals.items())),
         }
 

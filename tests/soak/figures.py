@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.chaos.load import Entry
+from tests.reliability import spread
 
 WARM_S = 20.0
 """The beginning of each life, whose growth is the filling of caches and pools."""
@@ -62,17 +63,7 @@ def drift(entries: Sequence[Entry], faults: Sequence[Fault], began: float, ended
         if entry.door != "http" or not entry.answered or disturbed:
             continue
         if entry.sent < began + third:
-            thirds["first"].append(entry.latency_s)
+            thirds["first"].append(entry.latency_s * 1000)
         elif entry.sent >= ended - third:
-            thirds["last"].append(entry.latency_s)
-    return {name: _quantiles(sorted(seconds)) for name, seconds in thirds.items()}
-
-
-def _quantiles(ordered: Sequence[float]) -> dict[str, float]:
-    if not ordered:
-        return {"count": 0, "p50_ms": 0.0, "p99_ms": 0.0}
-    return {
-        "count": len(ordered),
-        "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
-        "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
-    }
+            thirds["last"].append(entry.latency_s * 1000)
+    return {name: spread(latencies_ms, "ms") for name, latencies_ms in thirds.items()}

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.process import Process, keep
-from tests.chaos.stage import Stage, percentiles, stage
+from tests.chaos.stage import Stage, stage
+from tests.reliability import spread
 from tests.soak.figures import Fault, Sample, drift, slope_mb_h
 
 SAMPLE_S = 1.0
@@ -51,7 +52,7 @@ async def soak(
         "rate": rate,
         "seconds": round(ended - began, 1),
         "faults": [{"kind": fault.kind, "at_s": round(fault.began - began, 1)} for fault in faults],
-        "recovery": {kind: percentiles(each) for kind, each in recoveries.items()},
+        "recovery": {kind: spread(each) for kind, each in recoveries.items()},
         "memory": {name: slope_mb_h(each) for name, each in samples.items()},
         "latency": drift(on.load.entries, faults, began, ended),
         "commands": verdict.commands,
