@@ -28,6 +28,7 @@ LEAST: list[tuple[type[Command], dict[str, Any]]] = [
     (c.TransferCredits, {"from_user": "u", "to_user": "v", "amount": "1"}),
     (c.AdjustBalance, {"user": "u", "amount": "-1", "reason": "import"}),
     (c.PerformAction, {"user": "u", "action": "start"}),
+    (c.ImportOperation, {"user": "u", "kind": "bonus", "occurred_at": "2025-12-31T09:00:00Z", "amount": "-1"}),
     (c.FreezeAccount, {"user": "u"}),
     (c.UnfreezeAccount, {"user": "u"}),
     (c.CloseAccount, {"user": "u"}),

@@ -105,6 +105,15 @@ class Adjustment(Written):
     amount: Credits
 
 
+class ImportedOperation(Written):
+    """What another system booked before; `amount` has its sign and moved nothing."""
+
+    id: str
+    kind: str
+    amount: Credits
+    occurred_at: Time
+
+
 class Earning(Grant):
     """What an action earned."""
 
@@ -251,6 +260,15 @@ class Holds(Page):
     data: list[HoldRecord]
 
 
+class Imported(Answer):
+    """What another system had booked, as it told it; it moved nothing here."""
+
+    kind: str
+    occurred_at: Time
+    amount: Credits
+    balance_after: Credits | None
+
+
 class Transaction(Answer):
     """One event of an account; `amount` is what it did to `settled`, `before` and `after` are `settled` around it."""
 
@@ -270,6 +288,7 @@ class Transaction(Answer):
     reason: str | None
     description: str | None
     metadata: dict[str, str] | None
+    imported: Imported | None
     transaction: str
     account_version: int
     partition: int

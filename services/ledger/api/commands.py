@@ -152,6 +152,16 @@ ROUTES = (
     ),
     Route(
         "POST",
+        "/imported-operations",
+        "operation.import",
+        (CONFIG,),
+        "Keep what another system booked before",
+        answers.ImportedOperation,
+        codes=("404 unknown_action", "409 unique_ref_taken"),
+        tag="records",
+    ),
+    Route(
+        "POST",
         "/accounts/{user}/freeze",
         "account.freeze",
         (ADJUST,),

@@ -30,6 +30,8 @@ from services.ledger.store.journal import NEWEST, Filter, LogRow
 router = APIRouter(prefix="/v1")
 _COLUMNS = tuple(answers.Transaction.model_fields)
 _SHORT = {name.split(".")[1]: name for name in EVENT_TYPES}
+_OPERATION = "ledger.operation_imported.v1"
+_IMPORTED = tuple(answers.Imported.model_fields)
 EventType = Annotated[str, Field(max_length=80, description="An event's type, such as `credits_charged`.")]
 
 
@@ -134,6 +136,7 @@ def transaction_view(row: LogRow) -> dict[str, Any]:
         "reason": payload.get("reason"),
         "description": row.text.get("description"),
         "metadata": row.text.get("metadata"),
+        "imported": {name: payload.get(name) for name in _IMPORTED} if row.type == _OPERATION else None,
         "transaction": row.transaction,
         "account_version": row.version,
         "partition": row.partition,

@@ -138,6 +138,17 @@ class Act(Command):
 
 
 @dataclass(slots=True, kw_only=True)
+class ImportOperation(Command):
+    """History of another system; `amount` is signed. `action` names an earning rule that it had applied."""
+
+    kind: str
+    occurred_at: int
+    amount: int
+    balance_after: int | None = None
+    action: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Freeze(Command):
     name: str
 

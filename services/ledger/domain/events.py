@@ -312,6 +312,21 @@ class ThresholdCrossed(AccountEvent):
 
 
 @dataclass(slots=True, kw_only=True)
+class OperationImported(AccountEvent):
+    """What another system had booked before this ledger kept the account: history that moves nothing here.
+
+    `amount` is signed, `balance_after` as that system told it. `earned_as` is remembered as earned already.
+    """
+
+    operation: str
+    kind: str
+    occurred_at: Time
+    amount: Units
+    balance_after: Units | None = None
+    earned_as: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class AppEvent:
     """An event of the app itself, in the name of `@app`: it opens no account and carries no balances."""
 

@@ -115,6 +115,21 @@ def act(body: sent.PerformAction, _target: str, _role: str, _scale: int, labels:
     return cmd.Act(labels=labels, action=body.action)
 
 
+def import_operation(
+    body: sent.ImportOperation, _target: str, _role: str, scale: int, labels: cmd.Labels
+) -> cmd.Command:
+    """An operation of another system."""
+    after = body.balance_after
+    return cmd.ImportOperation(
+        labels=labels,
+        kind=body.kind,
+        occurred_at=from_datetime(body.occurred_at),
+        amount=_signed(body.amount, scale, "amount"),
+        balance_after=None if after is None else _signed(after, scale, "balance_after"),
+        action=body.action,
+    )
+
+
 def freeze(body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
     """A freeze, named by the command's `unique_ref`."""
     return cmd.Freeze(labels=labels, name=body.unique_ref or MANUAL_FREEZE)

@@ -55,6 +55,7 @@ _KINDS = (
     Kind("transfer", sent.TransferCredits, building.transfer, sent.TransferCredits, user_field="from_user"),
     Kind("adjustment", sent.AdjustBalance, building.adjust, sent.AdjustBalance, user_field="user"),
     Kind("action", sent.PerformAction, building.act, sent.PerformAction, user_field="user"),
+    Kind("operation.import", sent.ImportOperation, building.import_operation, sent.ImportOperation, user_field="user"),
     Kind(
         "account.freeze",
         sent.FreezeAccountBody,

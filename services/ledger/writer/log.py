@@ -44,6 +44,7 @@ _OBJECT_FIELDS = {
     ev.TransferCredited: "transfer",
     ev.TransferReturned: "transfer",
     ev.BalanceAdjusted: "adjustment",
+    ev.OperationImported: "operation",
 }
 
 

@@ -196,6 +196,21 @@ class PerformAction(Body, Command):
     action: Name
 
 
+@contract("ledger.import_operation.v1")
+class ImportOperation(Body, Command):
+    """Keep what another system booked before: `amount` is signed and moves nothing, `balance_after` is that system's.
+
+    `kind` is what it called the operation. With `action`, the credits of that earning rule count as earned.
+    """
+
+    user: User
+    kind: Reason
+    occurred_at: Moment
+    amount: Amount
+    balance_after: Amount | None = None
+    action: Name | None = None
+
+
 class FreezeAccountBody(Body):
     """Stop charges, new holds and transfers out; `unique_ref` names the freeze (default `manual`)."""
 

@@ -331,6 +331,21 @@ class ThresholdCrossed(AccountEvent):
     available: Credits
 
 
+@contract("ledger.operation_imported.v1")
+class OperationImported(AccountEvent):
+    """Another system had booked this before the ledger kept the account: history, which moves nothing.
+
+    `amount` is signed, `balance_after` as that system told it; `earned_as` is what counts as earned already.
+    """
+
+    operation: str
+    kind: str
+    occurred_at: Time
+    amount: Credits
+    balance_after: Credits | None = None
+    earned_as: str | None = None
+
+
 class AppEvent(Event):
     """An event of the app itself, in the name of `@app`: it opens no account and carries no balances."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
-from services.ledger.domain.decide import accounts, granting, spending, transfers
+from services.ledger.domain.decide import accounts, granting, importing, spending, transfers
 from services.ledger.domain.decide.due import apply_due
 from services.ledger.domain.decide.recorder import Context, Decision, Recorder
 from services.ledger.domain.records import Resolution
@@ -31,6 +31,7 @@ _RULES: dict[type, Callable[[Recorder, Any], Decision]] = {
     cmd.ReturnTransfer: transfers.give_back,
     cmd.Adjust: granting.adjust,
     cmd.Act: granting.act,
+    cmd.ImportOperation: importing.import_operation,
     cmd.Freeze: accounts.freeze,
     cmd.Unfreeze: accounts.unfreeze,
     cmd.Close: accounts.close,

@@ -49,6 +49,11 @@ def _threshold_crossed(a: Account, e: ev.ThresholdCrossed) -> None:
     a.crossings = {**a.crossings, e.threshold: Crossing(e.generation, armed=False)}
 
 
+def _operation_imported(a: Account, e: ev.OperationImported) -> None:
+    if e.earned_as is not None:
+        a.earned = {**a.earned, e.earned_as: a.earned.get(e.earned_as, 0) + 1}
+
+
 RULES: Rules = {
     ev.AccountOpened: _account_opened,
     ev.AccountChanged: _account_changed,
@@ -56,4 +61,5 @@ RULES: Rules = {
     ev.AccountUnfrozen: _account_unfrozen,
     ev.AccountClosed: _account_closed,
     ev.ThresholdCrossed: _threshold_crossed,
+    ev.OperationImported: _operation_imported,
 }
