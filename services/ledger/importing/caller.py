@@ -57,7 +57,8 @@ class Caller:
 
     async def get(self, path: str) -> dict[str, Any] | None:
         """What a route answers, None for 404."""
-        return await self._call("GET", path, None, missing=True)
+        found: dict[str, Any] | None = await self._call("GET", path, None, missing=True)
+        return found
 
     async def _call(self, method: str, path: str, json: Any, *, missing: bool = False) -> Any:
         headers = {"Tallystick-App": self._app}

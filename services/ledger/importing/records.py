@@ -30,6 +30,7 @@ from libs.events.contracts.ledger.fields import (
     User,
     Zone,
 )
+from services.ledger.domain.amounts import AmountError, parse_signed
 
 
 class _Record(BaseModel):
@@ -143,21 +144,31 @@ def _line(number: int, fields: dict[str, Any]) -> Line:
     model = Operation if "time" in fields else Opening
     try:
         record = model.model_validate(fields)
-        if any(Decimal(str(amount)) < 0 for amount in _never_negative(record)):
-            return Line(number, None, "a balance, an allowance, a lot and an overdraft are zero or more")
-        if isinstance(record, Operation):
-            Decimal(str(record.amount))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         return Line(number, None, f"{place}: {first['msg']}" if place else first["msg"])
-    except ArithmeticError:
-        return Line(number, None, "an amount is no decimal number")
+    for amount in amounts_of(record):
+        fault = _malformed(amount, signed=isinstance(record, Operation))
+        if fault:
+            return Line(number, None, fault)
     return Line(number, record)
 
 
-def _never_negative(record: Record) -> list[str | int]:
+def _malformed(amount: str | int, *, signed: bool) -> str:
+    """What is wrong with an amount whatever its asset; how many decimals it may have is not known yet."""
+    try:
+        parse_signed(amount, 0)
+    except AmountError as error:
+        if error.code != "amount_too_precise":
+            return error.detail
+    return "" if signed or not str(amount).startswith("-") else "only operations have amounts below zero"
+
+
+def amounts_of(record: Record) -> list[str | int]:
+    """Every amount that a record gives."""
     if isinstance(record, Operation):
-        return []
-    given = [record.balance, record.allowance, record.overdraft, *(lot.amount for lot in record.lots)]
+        given = [record.amount, record.balance_after]
+    else:
+        given = [record.balance, record.allowance, record.overdraft, *(lot.amount for lot in record.lots)]
     return [amount for amount in given if amount is not None]

@@ -10,9 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from services.ledger.domain.amounts import AmountError, parse_signed
 from services.ledger.importing.apply import allowance_left, openings, state_path
 from services.ledger.importing.caller import Caller
-from services.ledger.importing.records import Line, Opening, Operation, read_lines
+from services.ledger.importing.records import Line, Opening, Operation, Record, amounts_of, read_lines
 
 SHOWN_MAX = 100
 """Faults and differences that are kept to be shown; all are counted."""
@@ -79,25 +80,24 @@ def _fault(line: Line, known: Known, seen: set[tuple[str, str]]) -> str:
     if asset not in known.scales:
         return f"the app has no asset {asset!r}"
     if isinstance(record, Operation):
-        amounts = [record.amount, record.balance_after]
-        unknown = record.action is not None and record.action not in known.actions
-        if unknown:
+        if record.action is not None and record.action not in known.actions:
             return f"the app has no earning rule for {record.action!r}"
     else:
-        amounts = [record.balance, record.allowance, record.overdraft, *(lot.amount for lot in record.lots)]
         if record.plan is not None and record.plan not in known.plans:
             return f"the app has no plan {record.plan!r}"
         if (record.user, asset) in seen:
             return f"a second opening of {record.user} in {asset}"
         seen.add((record.user, asset))
-    scale = known.scales[asset]
-    fine = [amount for amount in amounts if amount is not None and _decimals(amount) > scale]
-    return f"{fine[0]} has more decimals than {asset}, which has {scale}" if fine else ""
+    return _unfit(record, known.scales[asset])
 
 
-def _decimals(amount: str | int) -> int:
-    exponent = Decimal(str(amount)).normalize().as_tuple().exponent
-    return -exponent if isinstance(exponent, int) and exponent < 0 else 0
+def _unfit(record: Record, scale: int) -> str:
+    try:
+        for amount in amounts_of(record):
+            parse_signed(amount, scale)
+    except AmountError as error:
+        return error.detail
+    return ""
 
 
 def expected_balance(opening: Opening) -> Decimal:
