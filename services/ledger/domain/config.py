@@ -15,11 +15,13 @@ import orjson
 from pydantic import Field, model_validator
 
 from services.ledger.domain.amounts import AmountError, parse_positive, parse_signed
+from services.ledger.domain.pricing.book import PriceBook, compile_book
 from services.ledger.domain.rejections import Rejected, disabled
 from services.ledger.domain.specs.app import AssetSpec, PoliciesSpec, SwitchesSpec, TestModeSpec
 from services.ledger.domain.specs.base import Name, Strict, Zone
 from services.ledger.domain.specs.earning import EarningRuleSpec
 from services.ledger.domain.specs.holds import HoldLimitSpec, HoldLimitsSpec
+from services.ledger.domain.specs.prices import PricesSpec
 from services.ledger.domain.specs.thresholds import ThresholdSpec
 from services.ledger.domain.state import Threshold
 
@@ -29,6 +31,7 @@ class ConfigDocument(Strict):
 
     zone: Zone = "UTC"
     assets: dict[Name, AssetSpec] = Field(min_length=1, max_length=64)
+    prices: PricesSpec = PricesSpec()
     earning_rules: dict[Name, EarningRuleSpec] = Field(default={}, max_length=1000)
     thresholds: list[ThresholdSpec] = Field(default=[], max_length=20)
     hold_limits: HoldLimitsSpec = HoldLimitsSpec()
@@ -52,6 +55,7 @@ class ConfigDocument(Strict):
                     raise ValueError("a threshold is armed again at or above its level")
         except AmountError as error:
             raise ValueError(error.detail) from error
+        self.prices.check({name: asset.scale for name, asset in self.assets.items()}, default)
         return self
 
     def _scale(self, asset: str) -> int:
@@ -86,6 +90,7 @@ class AppConfig:
     thresholds: dict[str, tuple[Threshold, ...]]
     test_clock_start: datetime | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    book: PriceBook = field(default_factory=PriceBook)
     applied_at: int = 0
     earlier: AppConfig | None = field(default=None, repr=False, compare=False)
 
@@ -137,6 +142,8 @@ def compile_config(
         below = parse_signed(spec.below, scales[asset])
         rearm = below if spec.rearm_at is None else parse_signed(spec.rearm_at, scales[asset])
         thresholds.setdefault(asset, []).append(Threshold(below, rearm))
+    same_prices = earlier is not None and earlier.document.prices == document.prices
+    price_version = earlier.book.version if earlier is not None and same_prices else version
     return AppConfig(
         app=app,
         version=version,
@@ -147,6 +154,7 @@ def compile_config(
         thresholds={asset: tuple(items) for asset, items in thresholds.items()},
         test_clock_start=document.test_mode.clock_start if document.test_mode else None,
         zone=ZoneInfo(document.zone),
+        book=compile_book(document.prices, price_version, scales, default),
         applied_at=applied_at,
         earlier=earlier,
     )

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.ledger.domain.config import (
+    AppConfig,
     ConfigDocument,
     canonical,
     check_successor,
@@ -140,3 +141,17 @@ def test_the_version_in_force_at_a_time() -> None:
 
     assert [third.at(time_us).version for time_us in (50, 100, 199, 200, 250, 300, 400)] == [1, 1, 1, 2, 2, 3, 3]
     assert first.at(400).version == 1
+
+
+def test_the_price_version_is_that_of_the_configuration_in_which_the_prices_first_stood() -> None:
+    def then(earlier: AppConfig | None, version: int, price: str, zone: str) -> AppConfig:
+        prices = {"operations": {"text": {"amount": price}}}
+        document = ConfigDocument.model_validate({"assets": {"coins": {"scale": 0}}, "prices": prices, "zone": zone})
+        return compile_config("coins", version, document, 0, earlier)
+
+    first = then(None, 1, "1", "UTC")
+    moved = then(first, 2, "1", "Europe/Berlin")
+    dearer = then(moved, 3, "2", "Europe/Berlin")
+    back = then(dearer, 4, "1", "Europe/Berlin")
+    assert [config.book.version for config in (first, moved, dearer, back)] == [1, 1, 3, 4]
+    assert moved.book.card("price", "text", "coins", None, 0).version == 1
