@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from libs.service.clock import from_datetime
 from services.ledger.domain.amounts import parse_signed
 from services.ledger.domain.pricing.card import Rate, RateCard
 from services.ledger.domain.rejections import Rejected
@@ -15,6 +15,8 @@ from services.ledger.domain.specs.prices import ModelSpec, OperationSpec, PriceL
 Kind = Literal["price", "model"]
 """Of what a price is: of an operation (a command names it as `price`) or of a model."""
 SECOND_US = 1_000_000
+ALWAYS = -(1 << 62)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def _dated(
     spec: OperationSpec | ModelSpec, name: str, version: int, price_list: str | None, scale: int
 ) -> tuple[int, RateCard]:
     """A card, and from when it holds."""
-    starts_at = -(1 << 62) if spec.starts_at is None else from_datetime(spec.starts_at)
+    starts_at = ALWAYS if spec.starts_at is None else (spec.starts_at - _EPOCH) // timedelta(microseconds=1)
     is_model = isinstance(spec, ModelSpec)
     card = RateCard(
         version=version,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from libs.service.clock import parse_time
+from libs.events.envelope import parse_time
 from services.ledger.domain.pricing.book import PriceBook, compile_book
 from services.ledger.domain.rejections import Rejected
 from services.ledger.domain.specs.prices import PricesSpec
