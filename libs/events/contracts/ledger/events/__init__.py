@@ -1,0 +1,81 @@
+"""What the ledger tells: one model for each of its events, with the fields of the stored payload.
+
+A field that has its default is not in the payload. Amounts are decimal strings at the full scale of the asset, times
+RFC 3339 in UTC with microseconds. The time of an event itself is in its envelope.
+"""
+
+from __future__ import annotations
+
+from libs.events.contracts.ledger.events.accounts import (
+    AccountChanged,
+    AccountClosed,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    OperationImported,
+    ThresholdCrossed,
+)
+from libs.events.contracts.ledger.events.app import CommandRefused, CommandRepeated, ConfigApplied
+from libs.events.contracts.ledger.events.balances import (
+    BalanceAdjusted,
+    ChargeRefunded,
+    CreditsCharged,
+    CreditsGranted,
+    GrantRevoked,
+    LotExpired,
+    OwedRecorded,
+    OwedRepaid,
+)
+from libs.events.contracts.ledger.events.holds import HoldCaptured, HoldCreated, HoldExpired, HoldExtended, HoldReleased
+from libs.events.contracts.ledger.events.parts import (
+    AccountEvent,
+    AppEvent,
+    Balances,
+    CostBasisOf,
+    MovedLot,
+    NewLot,
+    OriginOf,
+    Returned,
+    SliceOf,
+    ThresholdOf,
+)
+from libs.events.contracts.ledger.events.transfers import TransferCredited, TransferDebited, TransferReturned
+
+__all__ = [
+    "AccountChanged",
+    "AccountClosed",
+    "AccountEvent",
+    "AccountFrozen",
+    "AccountOpened",
+    "AccountUnfrozen",
+    "AppEvent",
+    "BalanceAdjusted",
+    "Balances",
+    "ChargeRefunded",
+    "CommandRefused",
+    "CommandRepeated",
+    "ConfigApplied",
+    "CostBasisOf",
+    "CreditsCharged",
+    "CreditsGranted",
+    "GrantRevoked",
+    "HoldCaptured",
+    "HoldCreated",
+    "HoldExpired",
+    "HoldExtended",
+    "HoldReleased",
+    "LotExpired",
+    "MovedLot",
+    "NewLot",
+    "OperationImported",
+    "OriginOf",
+    "OwedRecorded",
+    "OwedRepaid",
+    "Returned",
+    "SliceOf",
+    "ThresholdCrossed",
+    "ThresholdOf",
+    "TransferCredited",
+    "TransferDebited",
+    "TransferReturned",
+]

@@ -1,0 +1,106 @@
+"""What events are made of."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from libs.events.contracts.base import Event
+from libs.events.contracts.ledger.fields import Credits, Source, Time
+
+
+class Part(BaseModel):
+    """A part of a message; unknown fields of it are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Balances(Part):
+    """The stored balances of an account. What is available follows from its lots and is never stored."""
+
+    settled: Credits
+    held: Credits
+    owed: Credits
+
+
+class SliceOf(Part):
+    """A part of a lot that was moved."""
+
+    lot: str
+    amount: Credits
+
+
+class Returned(Part):
+    """How reserved slices ended: free again, expired on the way (`broken`), or taken by a revoke (`reclaimed`)."""
+
+    slices: tuple[SliceOf, ...] = ()
+    broken: tuple[SliceOf, ...] = ()
+    reclaimed: tuple[SliceOf, ...] = ()
+
+
+class CostBasisOf(Part):
+    """What credits cost their owner: minor units of an ISO 4217 currency."""
+
+    amount_minor: int
+    currency: str
+
+
+class OriginOf(Part):
+    """What a lot came from when it was not granted as such: a refund, a transfer, an adjustment."""
+
+    kind: str
+    id: str
+
+
+class NewLot(Part):
+    """A lot that was made. `remaining` is less than `amount` when it repaid a used overdraft first."""
+
+    grant: str
+    amount: Credits
+    remaining: Credits
+    source: Source
+    priority: int
+    effective_at: Time
+    expires_at: Time | None = None
+    scope: tuple[str, ...] = ()
+    cost_basis: CostBasisOf | None = None
+    origin: OriginOf | None = None
+    scheduled: bool = False
+
+
+class MovedLot(Part):
+    """A slice that left by a transfer, with the terms that it keeps on the other side."""
+
+    lot: str
+    amount: Credits
+    source: Source
+    priority: int
+    expires_at: Time | None = None
+    scope: tuple[str, ...] = ()
+    cost_basis: CostBasisOf | None = None
+
+
+class ThresholdOf(Part):
+    """One entry of an account's own list of thresholds."""
+
+    level: Credits
+    rearm_at: Credits
+
+
+class AccountEvent(Event):
+    """What every event of an account tells; `rearmed` are the thresholds that it armed again."""
+
+    asset: str
+    account_version: int
+    config_version: int
+    before: Balances
+    after: Balances
+    rearmed: tuple[Credits, ...] = ()
+    reference: str | None = None
+    unique_ref: str | None = None
+    reason: str | None = None
+    member: str | None = None
+    text_digest: str | None = None
+
+
+class AppEvent(Event):
+    """An event of the app itself, in the name of `@app`: it opens no account and carries no balances."""

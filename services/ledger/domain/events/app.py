@@ -1,0 +1,37 @@
+"""Events of an app itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.ledger.domain.events.parts import AppEvent
+
+
+@dataclass(slots=True, kw_only=True)
+class ConfigApplied(AppEvent):
+    """`document` is the ledger's part of the app file as canonical JSON text."""
+
+    version: int
+    document: str
+
+
+@dataclass(slots=True, kw_only=True)
+class CommandRefused(AppEvent):
+    """A command that came by Kafka and was refused; `command` is its id, `user` whom it concerned."""
+
+    command: str
+    command_type: str
+    status: int
+    code: str
+    detail: str
+    user: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CommandRepeated(AppEvent):
+    """A command whose `unique_ref` was taken under another key: `first` is the object that the earlier one made."""
+
+    command: str
+    command_type: str
+    first: str
+    user: str | None = None

@@ -1,0 +1,108 @@
+"""What events are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NewType
+
+from services.ledger.domain.state import CostBasis, Origin, Source
+
+Units = NewType("Units", int)
+Time = NewType("Time", int)
+ZERO = Units(0)
+
+
+@dataclass(slots=True)
+class Balances:
+    """The three stored balances of an account; `available` is computed, never stored."""
+
+    settled: Units
+    held: Units
+    owed: Units
+
+
+_NOTHING = Balances(Units(0), Units(0), Units(0))
+
+
+@dataclass(slots=True)
+class SliceOf:
+    """A part of a lot that an event moved."""
+
+    lot: str
+    amount: Units
+
+
+@dataclass(slots=True)
+class Returned:
+    """How pinned slices ended: free again, expired on the way (`broken`), or taken by a revoke (`reclaimed`)."""
+
+    slices: tuple[SliceOf, ...] = ()
+    broken: tuple[SliceOf, ...] = ()
+    reclaimed: tuple[SliceOf, ...] = ()
+
+
+@dataclass(slots=True)
+class NewLot:
+    """A lot that an event makes. `remaining` is less than `amount` when it repaid a used overdraft first."""
+
+    grant: str
+    amount: Units
+    remaining: Units
+    source: Source
+    priority: int
+    effective_at: Time
+    expires_at: Time | None = None
+    scope: tuple[str, ...] = ()
+    cost_basis: CostBasis | None = None
+    origin: Origin | None = None
+    scheduled: bool = False
+
+
+@dataclass(slots=True)
+class MovedLot:
+    """A slice that leaves an account by a transfer, with the terms that it keeps on the other side."""
+
+    lot: str
+    amount: Units
+    source: Source
+    priority: int
+    expires_at: Time | None = None
+    scope: tuple[str, ...] = ()
+    cost_basis: CostBasis | None = None
+
+
+@dataclass(slots=True)
+class ThresholdOf:
+    """One entry of an account's own list of thresholds."""
+
+    level: Units
+    rearm_at: Units
+
+
+@dataclass(slots=True, kw_only=True)
+class AccountEvent:
+    """What every event of an account carries. The first group is filled in when the event is recorded."""
+
+    at: int = 0
+    """The writer's time, a column of the log and so not part of the payload."""
+    asset: str = ""
+    account_version: int = 0
+    config_version: int = 0
+    before: Balances = field(default_factory=lambda: _NOTHING)
+    after: Balances = field(default_factory=lambda: _NOTHING)
+    rearmed: tuple[Units, ...] = ()
+    """Thresholds that this event armed again."""
+
+    reference: str | None = None
+    unique_ref: str | None = None
+    reason: str | None = None
+    member: str | None = None
+    text_digest: str | None = None
+    """SHA-256 of salt and erasable text, in hexadecimal; the text itself is not in the log."""
+
+
+@dataclass(slots=True, kw_only=True)
+class AppEvent:
+    """An event of the app itself, in the name of `@app`: it opens no account and carries no balances."""
+
+    at: int = 0
