@@ -12,6 +12,7 @@ from ._hold import Holding
 from ._routes.moves import CostBasis, RevokePolicy
 from ._steps import Retry
 from ._version import __version__
+from .asgi import CreditsMiddleware, Rule, request_key
 from .batch import Batch
 from .errors import (
     AccountClosed,
@@ -40,6 +41,7 @@ from .errors import (
     UniqueRefTaken,
     WaitTimedOut,
 )
+from .metered import metered
 from .models import (
     Account,
     Adjustment,
@@ -109,6 +111,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "CostBasis",
+    "CreditsMiddleware",
     "Earning",
     "Event",
     "Explanation",
@@ -138,6 +141,7 @@ __all__ = [
     "Retry",
     "Revocation",
     "RevokePolicy",
+    "Rule",
     "ServerError",
     "State",
     "Statistics",
@@ -153,4 +157,6 @@ __all__ = [
     "Usage",
     "WaitTimedOut",
     "__version__",
+    "metered",
+    "request_key",
 ]

@@ -44,6 +44,15 @@ class Held:
         """Whether the ledger refused to extend it or had already ended it: stop working, its rest may be gone."""
         return self._lease is not None and self._lease.lost
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is ours and has not ended."""
+        return self._open
+
+    def disown(self) -> None:
+        """Leave it alone on leaving: it was made by an earlier request under the same key, which may be using it."""
+        self._open = False
+
     def _enter_once(self) -> None:
         """One statement is one hold: its key would give the same, ended hold again."""
         if self._entered:
