@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from tallystick import AsyncClient, Client, CreditsMiddleware, InsufficientCredits, Rule, metered
 
-from tests.e2e.suite import RETRY, Suite
+from tests.e2e.suite import RETRY, Suite, amounts
 
 pytestmark = pytest.mark.anyio
 DEADLINE_S = 60.0
@@ -61,7 +61,7 @@ async def test_a3_too_few_credits_raise_before_anything_runs(coins: AsyncClient,
     await coins.grant(user, 3)
     with pytest.raises(InsufficientCredits) as short:
         await generate(user, 4)
-    assert (short.value.required, short.value.available) == (4, 3)
+    assert amounts(short.value, "required", "available") == ["4", "3"]
     assert not ran
     await generate(user, 3)
     assert ran == [user]

@@ -66,9 +66,14 @@ class Sale:
                     raise
                 continue
             self.hold = hold
-            self.repeats = self._client.get_hold(hold.id).status if hold.hold.replayed else None
-            if self.repeats is not None:
-                hold.disown()
+            if not hold.hold.replayed:
+                return self
+            hold.disown()
+            try:
+                self.repeats = self._client.get_hold(hold.id).status
+            except BaseException:
+                hold.__exit__(None, None, None)
+                raise
             if self.repeats not in _ENDED_IN_VAIN:
                 return self
             hold.__exit__(None, None, None)
@@ -103,9 +108,14 @@ class AsyncSale:
                     raise
                 continue
             self.hold = hold
-            self.repeats = (await self._client.get_hold(hold.id)).status if hold.hold.replayed else None
-            if self.repeats is not None:
-                hold.disown()
+            if not hold.hold.replayed:
+                return self
+            hold.disown()
+            try:
+                self.repeats = (await self._client.get_hold(hold.id)).status
+            except BaseException:
+                await hold.__aexit__(None, None, None)
+                raise
             if self.repeats not in _ENDED_IN_VAIN:
                 return self
             await hold.__aexit__(None, None, None)
