@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,12 +168,3 @@ class Failures:
     def since(self) -> Counter[str]:
         """By kind."""
         return self._read() - self._before
-
-
-async def until(check: Callable[[], Awaitable[bool]], what: str, deadline_s: float = 60.0) -> float:
-    """Poll until `check` holds; how long it took (seconds). The test fails at the deadline."""
-    start = time.monotonic()
-    while not await check():
-        assert time.monotonic() - start < deadline_s, f"not within {deadline_s} s: {what}"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - start

@@ -33,8 +33,8 @@ from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, Ledge
 from services.ledger.tests.kafka.world import DOCUMENT, World, topics
 from services.ledger.tests.support import APP, PARTITIONS, Ledger, ledger_on, prepare
 from services.ledger.verify.run import verify
-from tests.chaos.commands import until
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.waiting import eventually
 
 TIMES = Times(silence_s=1.0, retry_first_s=0.02, retry_max_s=0.2, attend_s=0.05)
 BUS_TIMEOUT_S = 2.0
@@ -164,8 +164,8 @@ class Trial:
             events = await self.ledger.pool.fetchval("SELECT count(*) FROM events")
             return bool(await self.diary.fetchval("SELECT count(DISTINCT event_id) FROM diary") == events)
 
-        await until(decided, "an outcome of every command")
-        await until(noted, "every event in the diary")
+        await eventually(decided, "an outcome of every command")
+        await eventually(noted, "every event in the diary")
 
     async def check(self, *, in_order: bool = True) -> int:
         """Every command was decided once and in order, and the diary is the log; how many commands (I6, I7, I10)."""

@@ -19,13 +19,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.kafka.server import KafkaServer
 from libs.events.contracts.ledger import commands as c
-from services.ledger.tests.kafka.world import beside
 from services.ledger.tests.support import PARTITIONS
-from tests.chaos.commands import until
 from tests.chaos.messaging import Trial, trial
 from tests.plugins.kafka import require_kafka
 from tests.plugins.postgres import DatabaseFrom
 from tests.reliability import spread, write_part
+from tests.waiting import beside, eventually
 
 # The driver loses a connection whose making is cancelled; only the collector closes it.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
@@ -148,7 +147,7 @@ async def test_a_new_log_that_is_longer_than_the_cursor(kafka: KafkaServer, trie
         # Both bus and sender are the service's own; the ledger does not look yet.
         async with beside(*tried.asking()):
             await tried.ask(150, pause_s=0)
-            await until(longer, f"the log is longer than {cursor}")
+            await eventually(longer, f"the log is longer than {cursor}")
     async with beside(tried.consumer().run(), tried.world.relay(tried.ledger).run(), *tried.asking()):
         await tried.arrived()
     await tried.check(in_order=False)
@@ -193,7 +192,7 @@ async def test_a_diary_slower_than_the_embedded_broker_loses_nothing(
                     )
                     return bool(await tried.ledger.pool.fetchval(query) == 0)
 
-                await until(published, "all is published")
+                await eventually(published, "all is published")
                 size = await tried.ledger.pool.fetchval(
                     "SELECT sum(length(payload) + length(correlation_id) + length(idempotency_key)) FROM events"
                 )

@@ -16,9 +16,10 @@ from deploy.embedded.postgres import PostgresServer
 from libs.service.problems import Problem, ReadOnly
 from services.ledger.tests.support import Ledger, ledger_on, prepare
 from services.ledger.writer.engine import READ_ONLY_S
-from tests.chaos.commands import STEADY, Asked, Callers, Failures, until
+from tests.chaos.commands import STEADY, Asked, Callers, Failures
 from tests.chaos.disk import SmallDisk, small_disk
 from tests.plugins.postgres import OWNER, ROLE_PASSWORD, RUNTIME, Database
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 
@@ -114,7 +115,7 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(
             number += 1
             return await attempt(ledger, callers, number) is None
 
-        await until(goes_on, "writes go on")
+        await eventually(goes_on, "writes go on")
         assert ledger.leader.writer is writer, "nothing was restarted"
         await callers.run(ledger, 100)
         await callers.check(ledger, books)
@@ -152,6 +153,6 @@ async def test_a_disk_without_room_for_the_log_of_postgresql(
             number += 1
             return ledger.leader.writer is not None and await attempt(ledger, callers, number) is None
 
-        await until(goes_on, "writes go on")
+        await eventually(goes_on, "writes go on")
         await callers.run(ledger, 100)
         await callers.check(ledger, books)

@@ -16,14 +16,13 @@ from typing import Any
 import pytest
 
 from libs.events.ids import parse_id
-from services.ledger.tests.kafka.world import beside
 from services.ledger.tests.support import PARTITIONS
-from tests.chaos.commands import until
 from tests.chaos.kafka_wire import KafkaProxy, ProduceCut
 from tests.chaos.messaging import Trial, trial
 from tests.plugins.kafka import Broker
 from tests.plugins.postgres import DatabaseFrom
 from tests.reliability import spread, write_part
+from tests.waiting import beside, eventually
 
 # The driver loses a connection whose making is cancelled; only the collector closes it.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
@@ -176,7 +175,7 @@ async def test_the_parts_really_talk_through_the_proxy(setting: Setting) -> None
         async def first_taken() -> bool:
             return await taken(tried) == 5
 
-        await until(first_taken, "the first commands are taken")
+        await eventually(first_taken, "the first commands are taken")
         await everything_published(tried)
         assert setting.proxy.requests[0] > 0
         assert setting.proxy.requests[1] > 0
@@ -190,7 +189,7 @@ async def test_the_parts_really_talk_through_the_proxy(setting: Setting) -> None
         async def all_taken() -> bool:
             return await taken(tried) == 10
 
-        await until(all_taken, "the commands are taken")
+        await eventually(all_taken, "the commands are taken")
 
 
 @pytest.mark.campaign

@@ -17,10 +17,11 @@ import pytest
 
 from libs.service.problems import Problem
 from services.ledger.tests.support import Ledger, ledger_on, prepare
-from tests.chaos.commands import STEADY, Callers, Failures, until
+from tests.chaos.commands import STEADY, Callers, Failures
 from tests.chaos.wire import LOST_REPLIES, SILENT, Cut, WireProxy
 from tests.plugins.postgres import Database, DatabaseFrom
 from tests.reliability import spread, write_part
+from tests.waiting import eventually
 
 # The driver loses a connection whose making is cancelled; only the collector closes it.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
@@ -130,7 +131,7 @@ async def test_a_writer_cut_off_from_its_database_answers_nothing_and_comes_back
         async def stood_down() -> bool:
             return not ledger.leader.leads()
 
-        await until(stood_down, "the lease runs out")
+        await eventually(stood_down, "the lease runs out")
         assert time.monotonic() - silent_at < STEADY.answer_s + 15
         assert not answer.done() or isinstance(answer.exception(), Problem)
         proxy.heal()
@@ -160,7 +161,7 @@ async def test_another_takes_over_from_a_writer_that_is_cut_off(
                 assert not (second.leader.leads() and first.leader.leads()), "two may answer"
                 return second.leader.writer is not None
 
-            await until(taken_over, "the standby takes over")
+            await eventually(taken_over, "the standby takes over")
             done = await second.do("charge", "ann", amount=1, key="k0")
             assert (done.status, done.body["settled"]) == (201, "9")
             proxy.heal()

@@ -11,11 +11,12 @@ import pytest
 from libs.events.contracts.ledger import commands as c
 from libs.events.envelope import Headers, to_headers
 from libs.events.partition import partition_of
-from services.ledger.tests.kafka.world import World, changed, eventually
+from services.ledger.tests.kafka.world import World, changed
 from services.ledger.tests.support import APP, PARTITIONS, Ledger
 from services.ledger.verify.run import verify
 from tests.fuzz.bytes import anything, mutated, odd_object
 from tests.reliability import write_figures
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -16,11 +16,12 @@ from libs.service.db import Pool, create_pool
 from libs.service.keys import generate_key
 from services.ledger.anchors import AnchorPlace, anchor_once, keep_anchoring
 from services.ledger.store.log_source import LedgerLog
-from services.ledger.tests.kafka.world import eventually, topics
+from services.ledger.tests.kafka.world import topics
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from tests.plugins.kafka import SharedEmbedded
 from tests.plugins.postgres import Database, DatabaseFrom
 from tests.tamper.world import attacker, cut_tail, first, proven, quiet_partition, told, write_history
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

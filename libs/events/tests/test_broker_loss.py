@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from libs.events.tests.world import World, eventually
+from libs.events.tests.world import World
+from tests.waiting import beside, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ async def test_nothing_is_lost_or_doubled_when_processes_die(restartable_world: 
         world.obey,
         *[lambda number=number: _only(world.asking_parts(), number) for number in range(3)],
     ]
-    async with world.running(*[life(make) for make in lives]):
+    async with beside(*[life(make) for make in lives]):
         for number in range(NUMBERS):
             commands.append(await world.ask(number))
             await world.count(range(NUMBERS + number, NUMBERS + number + 1))
@@ -90,7 +91,7 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(restartable_world
             await asyncio.sleep(chance.uniform(0, 0.3))
             await broker.start_empty(world.topics)
 
-    async with world.running(
+    async with beside(
         world.stamper().run(),
         world.relay().run(),
         world.obey(),

@@ -13,7 +13,8 @@ from libs.events.commands import Republisher, recorded_outcome
 from libs.events.envelope import Envelope, InvalidMessage, to_headers
 from libs.events.metrics import COMMANDS_OVERDUE
 from libs.events.partition import partition_key
-from libs.events.tests.world import PARTITIONS, World, eventually
+from libs.events.tests.world import PARTITIONS, World
+from tests.waiting import beside, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ async def test_a_sender_hears_the_outcome_of_its_command(restartable_world: Worl
     world = restartable_world
     answers = world.answers()
     parts = [world.stamper().run(), world.relay().run(), world.obey(), answers.run(), world.consumer().run()]
-    async with world.running(*parts, *world.asking_parts()):
+    async with beside(*parts, *world.asking_parts()):
         command = await world.ask(1)
         outcome = await answers.outcome(command, 30)
         assert (outcome.type, outcome.data) == ("counter.counted.v1", b'{"number":1}')
@@ -39,11 +40,11 @@ async def test_a_sender_hears_the_outcome_of_its_command(restartable_world: Worl
 async def test_commands_sent_again_are_answered_once(restartable_world: World) -> None:
     world = restartable_world
     parts = [world.stamper().run(), world.relay().run(), world.consumer().run(), *world.asking_parts()]
-    async with world.running(*parts):
+    async with beside(*parts):
         for number in range(30):
             await world.ask(number, republish_after_s=0.05)
         await eventually(lambda: _attempts(world, 3))
-        async with world.running(world.obey()):
+        async with beside(world.obey()):
             await eventually(lambda: _answered(world, 30))
             await eventually(lambda: world.has_noted(range(30)))
     assert await world.counter.fetchval("SELECT count(*) FROM outbox") == 30

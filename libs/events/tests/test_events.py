@@ -16,8 +16,9 @@ from libs.events.db import Fenced
 from libs.events.dead_letters import list_dead_letters, request_replay
 from libs.events.envelope import Envelope, from_record, to_headers
 from libs.events.metrics import CONSUMER_DUPLICATES, CONSUMER_GAPS
-from libs.events.tests.world import PARTITIONS, TIMES, World, eventually, poison
+from libs.events.tests.world import PARTITIONS, TIMES, World, poison
 from tests.plugins.kafka import Broker
+from tests.waiting import beside, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def test_messages_keep_their_order_and_arrive_once(world: World) -> None:
 
 
 async def test_every_event_takes_effect_once_and_in_order(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(300))
         await eventually(lambda: world.has_noted(range(300)))
     places = await world.diary.fetch("SELECT partition, seq FROM diary ORDER BY partition, place")
@@ -62,7 +63,7 @@ async def test_every_event_takes_effect_once_and_in_order(world: World) -> None:
 async def _listening(world: World) -> AsyncIterator[None]:
     """A consumer that has caught up and reads Kafka, and asks the feed again only if a message gives it a reason."""
     await world.bus.cluster_id()
-    async with world.running(world.stamper().run(), world.consumer(replace(TIMES, silence_s=60)).run()):
+    async with beside(world.stamper().run(), world.consumer(replace(TIMES, silence_s=60)).run()):
         # Once for the checkpoint, once when the reader has its place.
         await eventually(lambda: _asked(world, 2 * PARTITIONS))
         yield
@@ -72,32 +73,32 @@ async def test_a_gap_is_filled_from_the_feed(world: World) -> None:
     gaps = _value(CONSUMER_GAPS)
     async with _listening(world):
         await world.count(range(40), user="one")
-        async with world.running(world.relay().run()):
+        async with beside(world.relay().run()):
             await eventually(lambda: world.has_noted(range(40)))
         # The broker loses twenty events: the relay believes that they were acknowledged.
         await world.count(range(40, 60), user="one")
         await eventually(lambda: world.all_numbered(60))
         await world.counter.execute("UPDATE relay_checkpoints SET seq = 60 WHERE seq = 40")
         await world.count(range(60, 70), user="one")
-        async with world.running(world.relay(heartbeat_s=60).run()):
+        async with beside(world.relay(heartbeat_s=60).run()):
             await eventually(lambda: world.has_noted(range(70)))
     assert _value(CONSUMER_GAPS) > gaps
 
 
 async def test_a_heartbeat_tells_of_events_that_the_broker_lost_last(world: World) -> None:
     async with _listening(world):
-        async with world.running(world.relay().run()):
+        async with beside(world.relay().run()):
             await world.count(range(1), user="one")
             await eventually(lambda: world.has_noted(range(1)))
         await world.count(range(1, 5), user="one")
         await eventually(lambda: world.all_numbered(5))
         await world.counter.execute("UPDATE relay_checkpoints SET seq = 5 WHERE seq = 1")
-        async with world.running(world.relay().run()):
+        async with beside(world.relay().run()):
             await eventually(lambda: world.has_noted(range(5)))
 
 
 async def test_silence_makes_a_consumer_ask_the_feed(world: World) -> None:
-    async with world.running(world.stamper().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.consumer().run()):
         await eventually(lambda: _asked(world, PARTITIONS))
         await world.count(range(20))
         await eventually(lambda: world.has_noted(range(20)))
@@ -108,34 +109,34 @@ async def _asked(world: World, requests: int) -> bool:
 
 
 async def test_without_a_feed_what_kafka_brings_in_order_still_takes_effect(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run()):
-        async with world.running(world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run()):
+        async with beside(world.consumer().run()):
             await world.count(range(10))
             await eventually(lambda: world.has_noted(range(10)))
         world.feed_open = False
         asked = world.feed_requests
-        async with world.running(world.consumer(replace(TIMES, silence_s=60)).run()):
+        async with beside(world.consumer(replace(TIMES, silence_s=60)).run()):
             await eventually(lambda: _asked(world, asked + PARTITIONS))
             await world.count(range(10, 20))
             await eventually(lambda: world.has_noted(range(20)))
 
 
 async def test_a_consumer_that_starts_from_nothing_gets_everything(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run()):
+    async with beside(world.stamper().run(), world.relay().run()):
         await world.count(range(100))
         await eventually(world.all_published)
-        async with world.running(world.consumer().run()):
+        async with beside(world.consumer().run()):
             await eventually(lambda: world.has_noted(range(100)))
 
 
 async def test_events_published_again_are_dropped(world: World) -> None:
     duplicates = _value(CONSUMER_DUPLICATES)
-    async with world.running(world.stamper().run(), world.consumer().run()):
-        async with world.running(world.relay().run()):
+    async with beside(world.stamper().run(), world.consumer().run()):
+        async with beside(world.relay().run()):
             await world.count(range(50))
             await eventually(lambda: world.has_noted(range(50)))
         await world.counter.execute("UPDATE relay_checkpoints SET seq = 0")
-        async with world.running(world.relay().run()):
+        async with beside(world.relay().run()):
             await world.count(range(50, 60))
             await eventually(lambda: world.has_noted(range(60)))
             await eventually(lambda: _dropped(duplicates + 50))
@@ -148,7 +149,7 @@ async def _dropped(count: float) -> bool:
 
 async def test_poison_becomes_a_dead_letter_and_can_be_replayed(world: World) -> None:
     world.refuse = poison({5, 7})
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(20), user="one")
         good = [number for number in range(20) if number not in {5, 7}]
         await eventually(lambda: _noted_list(world, good))
@@ -182,7 +183,7 @@ async def test_an_error_that_does_not_pass_becomes_a_dead_letter(world: World) -
             raise KeyError("a bug")
 
     world.refuse = break_down
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(6), user="one")
         await eventually(lambda: _noted_list(world, [0, 1, 2, 4, 5]))
     (letter,) = await list_dead_letters(world.diary)
@@ -199,7 +200,7 @@ async def test_a_passing_error_holds_only_its_partition(world: World) -> None:
     world.refuse = break_down
     held = world.partition("held")
     free = [number for number in range(50) if world.partition(f"user{number}") != held]
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(1000, 1002), user="held")
         for number in free:
             await world.count(range(number, number + 1))
@@ -216,7 +217,7 @@ async def test_records_that_are_no_messages_are_kept_and_hinder_nothing(world: W
         Message(b"?", b"{}", [("ce_id", b"half"), ("ce_specversion", b"1.0"), ("content-type", b"text/html")]),
         Message(foreign.key, foreign.data, to_headers(foreign)),
     ]
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(3), user="one")
         await eventually(lambda: world.has_noted(range(3)))
         await world.bus.publish(world.events, world.partition("one"), rubbish)
@@ -231,7 +232,7 @@ async def test_records_that_are_no_messages_are_kept_and_hinder_nothing(world: W
 
 
 async def test_an_event_that_breaks_its_contract_is_a_dead_letter(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(2), user="one")
         await world.counter.execute(
             "INSERT INTO outbox (topic, partition, message_id, type, app, subject, time_us, data)"
@@ -248,7 +249,7 @@ async def test_an_event_that_breaks_its_contract_is_a_dead_letter(world: World) 
 async def test_a_consumer_slower_than_the_brokers_memory_loses_nothing(world: World) -> None:
     world.handled = asyncio.Semaphore(10)
     times = replace(TIMES, buffer_bytes=200_000)
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer(times).run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer(times).run()):
         # 12 MB into one partition, of which the embedded broker keeps the last 5.
         await world.count(range(200), user="one", padding="x" * 60_000)
         await eventually(world.all_published)
@@ -258,20 +259,20 @@ async def test_a_consumer_slower_than_the_brokers_memory_loses_nothing(world: Wo
 
 
 async def test_of_two_consumers_the_slower_stops_and_nothing_happens_twice(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run()):
+    async with beside(world.stamper().run(), world.relay().run()):
         consumers = [asyncio.create_task(world.consumer().run()) for _ in range(2)]
         await world.count(range(100))
         await _one_is_fenced(consumers)
-        async with world.running(world.consumer().run()):
+        async with beside(world.consumer().run()):
             await eventually(lambda: world.has_noted(range(100)))
 
 
 async def test_of_two_relays_the_slower_stops_and_nothing_happens_twice(world: World) -> None:
-    async with world.running(world.stamper().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.consumer().run()):
         relays = [asyncio.create_task(world.relay().run()) for _ in range(2)]
         await world.count(range(100))
         await _one_is_fenced(relays)
-        async with world.running(world.relay().run()):
+        async with beside(world.relay().run()):
             await eventually(lambda: world.has_noted(range(100)))
 
 
@@ -287,7 +288,7 @@ async def _one_is_fenced(rivals: list[asyncio.Task[None]]) -> None:
 
 
 async def test_published_events_carry_the_whole_envelope(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run()):
+    async with beside(world.stamper().run(), world.relay().run()):
         await world.count(range(2), user="one")
         await eventually(world.all_published)
     place = TopicPartition(world.events, world.partition("one"))

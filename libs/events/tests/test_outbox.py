@@ -17,9 +17,10 @@ from libs.events.metrics import RELAY_LAG, RELAY_OLDEST
 from libs.events.outbox import DATA_BYTES_MAX, Cause, Outbox, OutboxLog, renew_stream
 from libs.events.relay import Relay
 from libs.events.stamper import Stamper
-from libs.events.tests.world import Count, Counted, eventually
+from libs.events.tests.world import Count, Counted
 from libs.service.db import connect
 from tests.plugins.postgres import Database
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

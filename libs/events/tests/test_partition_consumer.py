@@ -17,7 +17,8 @@ from libs.events.feed import FeedPage
 from libs.events.handling import Handling, PassingError
 from libs.events.log_source import Stream
 from libs.events.partition_consumer import PartitionConsumer
-from libs.events.tests.world import TIMES, Counted, eventually
+from libs.events.tests.world import TIMES, Counted
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +136,7 @@ async def until(diary: Diary, ids: list[str]) -> None:
     async def enough() -> bool:
         return len(await diary.ids()) >= len(ids)
 
-    await eventually(enough, WITHIN_S)
+    await eventually(enough, deadline_s=WITHIN_S)
     assert await diary.ids() == ids
 
 
@@ -188,7 +189,7 @@ async def test_an_effect_that_was_rolled_back_has_moved_no_checkpoint(diary: Dia
 
     diary.refuse = refuse
     async with following(diary.consumer(source), *told):
-        await eventually(tried, WITHIN_S)
+        await eventually(tried, deadline_s=WITHIN_S)
     diary.refuse = lambda _: None
     async with following(diary.consumer(source), *told):
         await until(diary, ids(told))
@@ -232,7 +233,7 @@ async def test_a_new_stream_is_followed_from_where_it_left_the_old_one(diary: Di
         async def switched() -> bool:
             return await diary.ids() == ids([*old[:3], *new])
 
-        await eventually(switched, WITHIN_S)
+        await eventually(switched, deadline_s=WITHIN_S)
     # A late message of the lost time line, under a number that would fit.
     async with following(diary.consumer(source), event(7, "one"), *source.tell(1)):
         await until(diary, ids([*old[:3], *source.events[3:]]))

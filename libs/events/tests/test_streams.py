@@ -9,30 +9,31 @@ import pytest
 from libs.events.bus import Message
 from libs.events.envelope import Envelope, to_headers
 from libs.events.relay import LogBehindError
-from libs.events.tests.world import World, eventually
+from libs.events.tests.world import World
+from tests.waiting import beside, eventually
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_consumer_that_had_less_than_the_fork_just_goes_on(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(5), user="one")
         await eventually(lambda: world.has_noted(range(5)))
     await world.restore(5)
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(5, 10), user="one")
         await eventually(lambda: world.has_noted(range(10)))
     assert world.rebuilt == []
 
 
 async def test_a_consumer_that_had_more_than_the_fork_rebuilds_what_came_after(world: World) -> None:
-    async with world.running(world.consumer().run()):
-        async with world.running(world.stamper().run(), world.relay().run()):
+    async with beside(world.consumer().run()):
+        async with beside(world.stamper().run(), world.relay().run()):
             await world.count([*range(5), 100, 101], user="one")
             await eventually(lambda: _noted(world, [*range(5), 100, 101]))
         old = (await world.feed.read(world.events, world.partition("one"), 6)).events[0]
         await world.restore(5)
-        async with world.running(world.stamper().run(), world.relay().run()):
+        async with beside(world.stamper().run(), world.relay().run()):
             await world.count(range(5, 10), user="one")
             await eventually(lambda: world.has_noted(range(10)))
             assert world.rebuilt == [(world.partition("one"), 5)]
@@ -54,7 +55,7 @@ async def _noted(world: World, numbers: list[int]) -> bool:
 
 
 async def test_a_relay_refuses_a_log_that_is_behind_what_kafka_has_seen(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count(range(5), user="one")
         # The consumer may have heard from the feed before Kafka did.
         await eventually(world.all_published)
@@ -64,14 +65,14 @@ async def test_a_relay_refuses_a_log_that_is_behind_what_kafka_has_seen(world: W
 
 
 async def test_a_consumer_that_was_away_for_several_restores_finds_the_earliest_fork(world: World) -> None:
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await world.count([*range(3), 100, 101, 102], user="one")
         await eventually(lambda: _noted(world, [*range(3), 100, 101, 102]))
     await world.restore(3)
-    async with world.running(world.stamper().run(), world.relay().run()):
+    async with beside(world.stamper().run(), world.relay().run()):
         await world.count(range(200, 204), user="one")
         await eventually(lambda: world.all_numbered(7))
     await world.restore(5)
-    async with world.running(world.stamper().run(), world.relay().run(), world.consumer().run()):
+    async with beside(world.stamper().run(), world.relay().run(), world.consumer().run()):
         await eventually(lambda: _noted(world, [*range(3), 200, 201]))
     assert world.rebuilt == [(world.partition("one"), 3)]

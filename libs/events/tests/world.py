@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Self
 
 import httpx
-import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,7 +37,6 @@ from tests.plugins.kafka import Restartable
 Pools = tuple[Pool, Pool, str]
 
 PARTITIONS = 4
-DEADLINE_S = 60.0
 TIMES = Times(silence_s=0.5, retry_first_s=0.02, retry_max_s=0.2, attempts_max=3, attend_s=0.05)
 
 TABLES = """
@@ -62,16 +60,6 @@ class Count(Command):
     """Count a number."""
 
     number: int
-
-
-async def eventually(check: Callable[[], Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:
-    """Poll until `check` holds; the test fails at the deadline."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not await check():
-        if loop.time() > end:
-            pytest.fail(f"not within {deadline_s} s")
-        await asyncio.sleep(0.02)
 
 
 class World:
@@ -121,20 +109,6 @@ class World:
             self.log, query["topic"], int(query["partition"]), int(query["after"]), int(query["limit"])
         )
         return Response(body, media_type="application/json")
-
-    @contextlib.asynccontextmanager
-    async def running(self, *parts: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
-        """Run parts beside the block; their failure fails the block's end."""
-        tasks = [asyncio.create_task(part) for part in parts]
-        try:
-            yield tasks
-        finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
 
     # The counter.
 

@@ -26,11 +26,12 @@ from libs.events.stamper import Stamper
 from libs.service.db import create_pool
 from libs.service.migrations import migrate
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC
-from services.ledger.tests.kafka.world import World, beside, eventually, feed_of
+from services.ledger.tests.kafka.world import World, feed_of
 from services.ledger.tests.support import APP, PARTITIONS
 from services.ledger.verify.run import verify
 from tests.plugins.kafka import Restartable
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.waiting import beside, eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,10 @@ from libs.events.dead_letters import list_dead_letters, request_replay
 from libs.events.envelope import Headers, Heartbeat, heartbeat_headers, to_headers
 from libs.events.partition import partition_of
 from libs.service.db import connect
-from services.ledger.tests.kafka.world import SOURCES, World, eventually, without
+from services.ledger.tests.kafka.world import SOURCES, World, without
 from services.ledger.tests.support import APP, PARTITIONS, Ledger
 from services.ledger.verify.run import verify
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

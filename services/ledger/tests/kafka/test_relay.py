@@ -13,9 +13,10 @@ from libs.events.envelope import Envelope, Heartbeat
 from libs.events.partition import partition_of
 from libs.events.relay import LogBehindError
 from services.ledger.tests.kafka.conftest import prepare_books
-from services.ledger.tests.kafka.world import World, changed, eventually
+from services.ledger.tests.kafka.world import World, changed
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from tests.plugins.postgres import DatabaseFrom
+from tests.waiting import eventually
 
 # The driver loses a connection whose making is cancelled; only the collector closes it.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]

@@ -21,10 +21,11 @@ from libs.service.keys import ensure_keys
 from libs.service.migrations import migrate
 from services.ledger.anchors import anchor_once
 from services.ledger.cli import cli
-from services.ledger.tests.kafka.world import World, beside, eventually, feed_of
+from services.ledger.tests.kafka.world import World, feed_of
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.waiting import beside, eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -30,8 +30,8 @@ from services.ledger.settings import COMMAND_SOURCES
 from services.ledger.store.log_source import LedgerLog
 from services.ledger.tests.support import APP, PARTITIONS, Ledger, WallClock, ledger_on
 from tests.plugins.postgres import Database
+from tests.waiting import DEADLINE_S, eventually
 
-DEADLINE_S = 30.0
 DOCUMENT: dict[str, Any] = {
     "assets": {"coins": {"scale": 2}},
     "earning_rules": {"start": {"amount": "1.50"}},
@@ -58,14 +58,6 @@ _TOLD = (
     "idempotency_key",
 )
 _ULIDS = UlidSource()
-
-
-async def eventually(check: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Poll until `check` holds; the test fails at the deadline."""
-    end = time.monotonic() + DEADLINE_S
-    while not await check():
-        assert time.monotonic() < end, f"not in time: {what}"
-        await asyncio.sleep(0.01)
 
 
 @dataclass(slots=True)
@@ -246,21 +238,6 @@ async def feed_of(ledger: Ledger) -> AsyncIterator[FeedClient]:
     transport = httpx.ASGITransport(Starlette(routes=[Route("/v1/feed", feed)]))
     async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as http:
         yield FeedClient(http, "http://ledger")
-
-
-@asynccontextmanager
-async def beside(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run parts beside the block; their failure fails it."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
 
 
 def without(envelope: Envelope, *names: str) -> Headers:
