@@ -21,39 +21,23 @@ from libs.events.commands import OutcomeRecorder, Republisher, send_command
 from libs.events.consumer import Consumer, Subscription, Times
 from libs.events.contracts.base import Contract
 from libs.events.contracts.ledger import commands as c
-from libs.events.db import MIGRATIONS, Connection, Pool
+from libs.events.db import Connection, Pool
 from libs.events.feed import FeedClient, render_feed
-from libs.events.ids import parse_id
 from libs.events.outbox import Cause, Outbox, OutboxLog
 from libs.events.relay import Relay
 from libs.events.stamper import Stamper
 from libs.service.db import create_pool
-from libs.service.migrations import migrate
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, LedgerLog
-from services.ledger.tests.kafka.world import DOCUMENT, World, topics
-from services.ledger.tests.support import APP, PARTITIONS, Ledger, ledger_on, prepare
+from services.ledger.tests.kafka.diary import forget, has_all, note, noted, prepare_diary
+from services.ledger.tests.kafka.world import World, prepare_books, topics
+from services.ledger.tests.support import APP, PARTITIONS, Ledger
 from services.ledger.verify.run import verify
-from tests.plugins.postgres import Database, DatabaseFrom
+from tests.plugins.postgres import DatabaseFrom
 from tests.waiting import eventually
 
 TIMES = Times(silence_s=1.0, retry_first_s=0.02, retry_max_s=0.2, attend_s=0.05)
 BUS_TIMEOUT_S = 2.0
 USERS = 10
-
-
-async def _prepare_books(database: Database) -> None:
-    await prepare(database)
-    async with ledger_on(database) as ledger:
-        await ledger.configure(**DOCUMENT)
-
-
-async def _prepare_diary(database: Database) -> None:
-    await migrate(database.owner_dsn, [MIGRATIONS], database.runtime)
-    async with await create_pool(database.owner_dsn, application_name="prepare") as pool:
-        await pool.execute(
-            "CREATE TABLE diary (partition int, seq bigint, event_id text, place bigint GENERATED ALWAYS AS IDENTITY);"
-            f" GRANT SELECT, INSERT, DELETE ON diary TO {database.runtime}"
-        )
 
 
 @dataclass
@@ -101,7 +85,7 @@ class Trial:
             [subscription],
             {},
             observers=[self._note, OutcomeRecorder()],
-            rebuild=_forget,
+            rebuild=forget,
             times=self.times,
         )
 
@@ -132,10 +116,7 @@ class Trial:
 
     async def _note(self, connection: Connection, events: Any) -> None:
         await self.hold.wait()
-        await connection.executemany(
-            "INSERT INTO diary (partition, seq, event_id) VALUES ($1, $2, $3)",
-            [(parse_id(event.id), event.seq, event.id) for event in events],
-        )
+        await note(connection, events)
 
     async def send(self, count: int, pause_s: float = 0.01) -> None:
         """Put commands on their topic over the good link; each user's in the order in which they are made."""
@@ -160,12 +141,8 @@ class Trial:
             rows = await self.ledger.pool.fetch("SELECT DISTINCT causation_id FROM events")
             return self.sent.keys() <= {row["causation_id"] for row in rows}
 
-        async def noted() -> bool:
-            events = await self.ledger.pool.fetchval("SELECT count(*) FROM events")
-            return bool(await self.diary.fetchval("SELECT count(DISTINCT event_id) FROM diary") == events)
-
         await eventually(decided, "an outcome of every command")
-        await eventually(noted, "every event in the diary")
+        await eventually(lambda: has_all(self.diary, self.ledger.pool), "every event in the diary")
 
     async def check(self, *, in_order: bool = True) -> int:
         """Every command was decided once and in order, and the diary is the log; how many commands (I6, I7, I10)."""
@@ -180,16 +157,11 @@ class Trial:
         if in_order:
             for user, causes in order.items():
                 assert causes == [name for name, whose in self.sent.items() if whose == user]
-        noted = await self.diary.fetch("SELECT partition, seq, event_id FROM diary ORDER BY place")
         for partition in range(PARTITIONS):
-            pages = [(row["seq"], row["event_id"]) for row in noted if row["partition"] == partition]
-            assert pages == [(each.position, each.event_id) for each in told if each.partition == partition]
+            events = [(each.position, each.event_id) for each in told if each.partition == partition]
+            assert await noted(self.diary, partition) == events
         assert (await verify(self.ledger.dsn)).violations == []
         return len(self.sent)
-
-
-async def _forget(connection: Connection, _source: str, _topic: str, partition: int, forked_at: int) -> None:
-    await connection.execute("DELETE FROM diary WHERE partition = $1 AND seq > $2", partition, forked_at)
 
 
 @asynccontextmanager
@@ -208,8 +180,8 @@ async def trial(
 
     On a broker that is `shared` with other tests the topics have names of their own; `ask` needs the usual ones.
     """
-    books = await database_from("ledger-kafka", _prepare_books)
-    diary = await database_from("chaos-diary", _prepare_diary)
+    books = await database_from("ledger-kafka", prepare_books)
+    diary = await database_from("chaos-diary", prepare_diary)
     commands, events = topics() if shared else (COMMANDS_TOPIC, EVENTS_TOPIC)
     monkeypatch.setattr("services.ledger.consumers.COMMANDS_TOPIC", commands)
     monkeypatch.setattr("services.ledger.store.log_source.EVENTS_TOPIC", events)

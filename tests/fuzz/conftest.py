@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from libs.events.bus import Bus
-from services.ledger.tests.kafka.conftest import prepare_books
-from services.ledger.tests.kafka.world import World, topics
+from services.ledger.tests.kafka.world import World, prepare_books, topics
 from services.ledger.tests.support import PARTITIONS, Ledger
 from tests.plugins.kafka import SharedEmbedded
 from tests.plugins.postgres import Database, DatabaseFrom

@@ -7,16 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from libs.events.bus import Bus
-from services.ledger.tests.kafka.world import DOCUMENT, World, topics
-from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on, prepare
+from services.ledger.tests.kafka.world import World, prepare_books, topics
+from services.ledger.tests.support import PARTITIONS, Ledger
 from tests.plugins.kafka import Broker
 from tests.plugins.postgres import Database, DatabaseFrom
-
-
-async def prepare_books(database: Database) -> None:
-    await prepare(database)
-    async with ledger_on(database) as ledger:
-        await ledger.configure(**DOCUMENT)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -17,15 +16,13 @@ from libs.events.commands import OutcomeRecorder, Republisher, send_command
 from libs.events.consumer import Consumer, Subscription, Times
 from libs.events.contracts.base import Command
 from libs.events.contracts.ledger import commands as c
-from libs.events.db import MIGRATIONS, Connection, Pool
-from libs.events.envelope import Envelope
-from libs.events.ids import parse_id
+from libs.events.db import Pool
 from libs.events.outbox import Cause, Outbox, OutboxLog
 from libs.events.relay import Relay
 from libs.events.stamper import Stamper
 from libs.service.db import create_pool
-from libs.service.migrations import migrate
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC
+from services.ledger.tests.kafka.diary import has_all, note, noted, prepare_diary
 from services.ledger.tests.kafka.world import World, feed_of
 from services.ledger.tests.support import APP, PARTITIONS
 from services.ledger.verify.run import verify
@@ -42,32 +39,12 @@ DEATHS = {"embedded": 6, "kafka": 2}
 TIMES = Times(silence_s=0.5, retry_first_s=0.02, retry_max_s=0.2, attend_s=0.05)
 
 
-async def _prepare(database: Database) -> None:
-    await migrate(database.owner_dsn, [MIGRATIONS], database.runtime)
-    async with await create_pool(database.owner_dsn, application_name="prepare") as pool:
-        await pool.execute(
-            "CREATE TABLE diary (partition int, seq bigint, event_id text, place bigint GENERATED ALWAYS AS IDENTITY);"
-            f" GRANT SELECT, INSERT ON diary TO {database.runtime}"
-        )
-
-
 @pytest.fixture
 async def payments(database_from: DatabaseFrom) -> AsyncIterator[Pool]:
     """The database of a service that sends commands and keeps a diary of the ledger's events."""
-    made = await database_from("ledger-kafka-sender", _prepare)
+    made = await database_from("ledger-kafka-sender", prepare_diary)
     async with await create_pool(made.runtime_dsn, application_name="payments") as pool:
         yield pool
-
-
-async def _note(connection: Connection, events: Any) -> None:
-    for event in events:
-        await connection.execute(
-            "INSERT INTO diary (partition, seq, event_id) VALUES ($1, $2, $3)", *_place(event), event.id
-        )
-
-
-def _place(event: Envelope) -> tuple[int, int]:
-    return parse_id(event.id), event.seq or 0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -119,7 +96,7 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
                     bus_of_payments,
                     [Subscription("ledger", EVENTS_TOPIC, range(PARTITIONS), feed)],
                     {},
-                    observers=[_note, OutcomeRecorder()],
+                    observers=[note, OutcomeRecorder()],
                     times=TIMES,
                 )
                 log = OutboxLog("payments", payments)
@@ -136,7 +113,7 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
                 ):
                     await asyncio.gather(ask(), kill())
                     await eventually(lambda: _answered(payments), "an outcome of every command")
-                    await eventually(lambda: _heard(payments, ledger.pool), "every event")
+                    await eventually(lambda: has_all(payments, ledger.pool), "every event")
             # Every command has one transaction, and the diary is the log.
             told = await world.told(ledger)
             caused: dict[str, set[str]] = {command: set() for command in commands}
@@ -144,17 +121,11 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies(
                 if event.cause in caused:
                     caused[event.cause].add(event.transaction)
             assert {command: len(each) for command, each in caused.items()} == dict.fromkeys(commands, 1)
-            diary = await payments.fetch("SELECT partition, seq, event_id FROM diary ORDER BY place")
             for partition in range(PARTITIONS):
-                noted = [(row["seq"], row["event_id"]) for row in diary if row["partition"] == partition]
-                assert noted == [(each.position, each.event_id) for each in told if each.partition == partition]
+                events = [(each.position, each.event_id) for each in told if each.partition == partition]
+                assert await noted(payments, partition) == events
             assert (await verify(ledger.dsn)).violations == []
 
 
 async def _answered(payments: Pool) -> bool:
     return not await payments.fetchval("SELECT count(*) FROM sent_commands WHERE answered_at IS NULL")
-
-
-async def _heard(payments: Pool, ledger: Pool) -> bool:
-    events = await ledger.fetchval("SELECT count(*) FROM events")
-    return bool(await payments.fetchval("SELECT count(DISTINCT event_id) FROM diary") == events)

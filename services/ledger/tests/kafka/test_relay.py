@@ -12,8 +12,7 @@ from libs.events.db import Fenced
 from libs.events.envelope import Envelope, Heartbeat
 from libs.events.partition import partition_of
 from libs.events.relay import LogBehindError
-from services.ledger.tests.kafka.conftest import prepare_books
-from services.ledger.tests.kafka.world import World, changed
+from services.ledger.tests.kafka.world import World, changed, prepare_books
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from tests.plugins.postgres import DatabaseFrom
 from tests.waiting import eventually

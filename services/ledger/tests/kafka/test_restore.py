@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from libs.events.consumer import Consumer, Subscription, Times
-from libs.events.db import MIGRATIONS, Connection, Pool
-from libs.events.ids import parse_id
+from libs.events.db import MIGRATIONS, Pool
 from libs.events.relay import LogBehindError
 from libs.service.cli_support import CliError
 from libs.service.db import connect, create_pool
@@ -21,6 +19,7 @@ from libs.service.keys import ensure_keys
 from libs.service.migrations import migrate
 from services.ledger.anchors import anchor_once
 from services.ledger.cli import cli
+from services.ledger.tests.kafka.diary import forget, note
 from services.ledger.tests.kafka.world import World, feed_of
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from services.ledger.verify.run import verify
@@ -50,21 +49,12 @@ async def diary(database_from: DatabaseFrom) -> AsyncIterator[Pool]:
         yield pool
 
 
-async def _note(connection: Connection, events: Any) -> None:
-    rows = [(parse_id(event.id), event.seq, event.id) for event in events]
-    await connection.executemany("INSERT INTO diary VALUES ($1, $2, $3)", rows)
-
-
-async def _take_back(connection: Connection, _source: str, _topic: str, partition: int, forked_at: int) -> None:
-    await connection.execute("DELETE FROM diary WHERE partition = $1 AND seq > $2", partition, forked_at)
-
-
 @asynccontextmanager
 async def running(world: World, diary: Pool) -> AsyncIterator[Ledger]:
     """The ledger, its relay, its feed, and the service with the diary."""
     async with world.ledger() as ledger, feed_of(ledger) as feed:
         source = Subscription("ledger", world.events, range(PARTITIONS), feed)
-        consumer = Consumer("diary", diary, world.bus, [source], {}, observers=[_note], rebuild=_take_back, times=TIMES)
+        consumer = Consumer("diary", diary, world.bus, [source], {}, observers=[note], rebuild=forget, times=TIMES)
         async with beside(world.relay(ledger, heartbeat_s=0.2).run(), consumer.run()):
             yield ledger
 

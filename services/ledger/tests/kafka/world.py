@@ -28,7 +28,7 @@ from libs.events.relay import Relay
 from services.ledger.consumers import CommandConsumer
 from services.ledger.settings import COMMAND_SOURCES
 from services.ledger.store.log_source import LedgerLog
-from services.ledger.tests.support import APP, PARTITIONS, Ledger, WallClock, ledger_on
+from services.ledger.tests.support import APP, PARTITIONS, Ledger, WallClock, ledger_on, prepare
 from tests.plugins.postgres import Database
 from tests.waiting import DEADLINE_S, eventually
 
@@ -58,6 +58,13 @@ _TOLD = (
     "idempotency_key",
 )
 _ULIDS = UlidSource()
+
+
+async def prepare_books(database: Database) -> None:
+    """Make an empty database a ledger's whose app has been set up, and in which nobody has anything yet."""
+    await prepare(database)
+    async with ledger_on(database) as ledger:
+        await ledger.configure(**DOCUMENT)
 
 
 @dataclass(slots=True)
