@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.ledger.cli import events, halts, importing, past, restore, truth
+from services.ledger.cli import events, halts, importing, past, restore, truth, whatif
 
 cli = typer.Typer()
 ledger_cli = typer.Typer(
@@ -17,6 +17,7 @@ ledger_cli.command("resume")(halts.resume)
 ledger_cli.command("anchor")(truth.anchor)
 ledger_cli.command("new-stream")(restore.new_stream)
 ledger_cli.command("import")(importing.import_file)
+ledger_cli.command("what-if")(whatif.what_if)
 ledger_cli.command("replay")(past.replay)
 ledger_cli.command("export")(past.export)
 events_cli = typer.Typer(name="events", help="What happens in the ledger.", no_args_is_help=True)

@@ -39,7 +39,7 @@ App = Annotated[str, typer.Option(help="The app.", show_default=False)]
 User = Annotated[str | None, typer.Option(help="Of this user only.")]
 
 
-def _time(text: str | None, option: str) -> int | None:
+def time_option(text: str | None, option: str) -> int | None:
     if text is None:
         return None
     try:
@@ -59,7 +59,7 @@ def replay(
     """Fold accounts from their events as of a moment, and show both."""
     if position is not None and user is None:
         raise CliError("a position belongs to one partition: name a --user too", EXIT_USAGE)
-    until_us = _time(until, "--until")
+    until_us = time_option(until, "--until")
     access = Access()
 
     async def show() -> int:
@@ -128,7 +128,7 @@ def export(
 ) -> None:
     """Write an app's events or journal to standard output, or all that is kept of one user, texts included."""
     access = Access()
-    first, last = _time(since, "--from"), _time(until, "--to")
+    first, last = time_option(since, "--from"), time_option(until, "--to")
 
     def moment(time_us: int | None) -> datetime | None:
         return None if time_us is None else to_datetime(time_us)

@@ -178,6 +178,47 @@ async def read_log(
         after = rows[-1]["position"]
 
 
+@dataclass(slots=True)
+class AccountRow:
+    """An event of an account as it lies in the log; `time_us` is microseconds since the epoch."""
+
+    position: int
+    user: str
+    asset: str
+    type: str
+    time_us: int
+    command_id: str
+    actor: str
+    payload: bytes
+
+
+async def read_accounts_log(
+    connection: Connection, partition: int, app: str, until: datetime
+) -> AsyncIterator[list[AccountRow]]:
+    """Pages of what happened to an app's accounts in a partition before `until`, in order."""
+    statement = await connection.prepare(
+        "SELECT position, user_id, asset, type, time, command_id, actor, payload FROM events WHERE partition = $1"
+        " AND position > $2 AND app = $3 AND time < $4 AND account_version > 0 ORDER BY position LIMIT $5"
+    )
+    after = 0
+    while True:
+        rows = await statement.fetch(partition, after, app, until, PAGE)
+        if not rows:
+            return
+        yield [AccountRow(*row[:4], from_datetime(row[4]), *row[5:]) for row in rows]
+        after = rows[-1]["position"]
+
+
+async def charges_refunded(connection: Connection, partition: int, app: str) -> set[str]:
+    """The ids of an app's charges in a partition of which anything was ever given back."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT object FROM events WHERE partition = $1 AND app = $2 AND type = 'ledger.charge_refunded.v1'",
+        partition,
+        app,
+    )
+    return {row["object"] for row in rows}
+
+
 async def read_texts(connection: Connection, event_ids: Sequence[str]) -> dict[str, TextRow]:
     """The texts that are still there, by the id of their event."""
     rows = await connection.fetch(

@@ -1,0 +1,76 @@
+"""A period decided again: under its own rules every event comes out as it was, under others as those would have it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.ledger.domain.config import ConfigDocument
+from services.ledger.tests.support import APP, Ledger
+from services.ledger.tests.truth.scenario import DOCUMENT, everything
+from services.ledger.whatif.period import AccountDifference, Key
+from services.ledger.whatif.run import what_if
+from tests.plugins.postgres import Database
+
+pytestmark = pytest.mark.anyio
+ALWAYS = 1 << 52
+RULES = {**DOCUMENT, "thresholds": [{"below": "10.00"}]}
+
+
+async def decided_again(
+    books: Database, since: int = 0, until: int = ALWAYS, **rules: Any
+) -> dict[Key, AccountDifference]:
+    """The accounts of the app under `rules`."""
+    document = ConfigDocument.model_validate({**RULES, **rules})
+    return await what_if(books.runtime_dsn, APP, document, since, until)
+
+
+async def test_unchanged_rules_reproduce_every_event(books: Database, ledger: Ledger) -> None:
+    await everything(ledger)
+    found = await decided_again(books)
+    assert len(found) > 5
+    for key, difference in found.items():
+        assert not difference.refused, key
+        assert difference.same == difference.commands, key
+        assert difference.then == difference.now, key
+
+
+async def test_a_period_begins_with_the_accounts_as_they_stood(books: Database, ledger: Ledger) -> None:
+    await ledger.do("grant", "ann", amount=500)
+    await ledger.do("charge", "ann", amount=100)
+    ledger.clock.advance(60)
+    since = ledger.clock.now_us()
+    await ledger.do("charge", "ann", amount=150)
+    await ledger.do("grant", "ann", amount=50)
+    ledger.clock.advance(60)
+    until = ledger.clock.now_us()
+    await ledger.do("charge", "ann", amount=1)
+    ((_, ann),) = (await decided_again(books, since, until)).items()
+    assert (ann.commands, ann.then.charged, ann.then.granted, ann.then.settled) == (2, 150, 50, 300)
+    assert ann.now == ann.then
+
+
+async def test_other_rules_tell_who_gains_and_what_is_refused(books: Database, ledger: Ledger) -> None:
+    await ledger.do("action", "ann", action="start")
+    await ledger.do("charge", "ann", amount=100)
+    await ledger.do("charge", "ann", amount=40)
+    await ledger.do("grant", "bob", amount=10)
+    found = await decided_again(books, earning_rules={"start": {"amount": "1.20"}})
+    ann, bob = found[APP, "ann", "coins"], found[APP, "bob", "coins"]
+    assert (ann.then.granted, ann.now.granted) == (150, 120)
+    assert (ann.then.charged, ann.now.charged) == (140, 100)
+    assert dict(ann.refused) == {"insufficient_credits": 1}
+    assert (ann.then.settled, ann.now.settled) == (10, 20)
+    assert bob.then == bob.now
+
+
+async def test_what_hangs_on_a_refused_command_is_refused_too(books: Database, ledger: Ledger) -> None:
+    await ledger.do("action", "ann", action="start")
+    hold = await ledger.do("hold", "ann", amount=150, ttl_s=60)
+    captured = await ledger.do("hold.capture", hold=hold.id, amount=150)
+    await ledger.do("charge.refund", charge=captured.body["charge"], amount=50)
+    found = await decided_again(books, earning_rules={"start": {"amount": "1.00"}})
+    ann = found[APP, "ann", "coins"]
+    assert dict(ann.refused) == {"insufficient_credits": 1, "hold_not_found": 1, "charge_not_found": 1}
+    assert (ann.then.charged, ann.now.charged, ann.now.settled) == (100, 0, 100)
