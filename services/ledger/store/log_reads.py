@@ -205,7 +205,10 @@ async def read_accounts_log(
         rows = await statement.fetch(partition, after, app, until, PAGE)
         if not rows:
             return
-        yield [AccountRow(*row[:4], from_datetime(row[4]), *row[5:]) for row in rows]
+        yield [
+            AccountRow(position, user, asset, name, from_datetime(time), command, actor, payload)
+            for position, user, asset, name, time, command, actor, payload in rows
+        ]
         after = rows[-1]["position"]
 
 
