@@ -65,7 +65,7 @@ class Sale:
                 if self._terms.is_over(refused, attempt):
                     raise
                 continue
-            self.hold = hold
+            self.hold, self.repeats = hold, None
             if not hold.hold.replayed:
                 return self
             hold.disown()
@@ -107,7 +107,7 @@ class AsyncSale:
                 if self._terms.is_over(refused, attempt):
                     raise
                 continue
-            self.hold = hold
+            self.hold, self.repeats = hold, None
             if not hold.hold.replayed:
                 return self
             hold.disown()
