@@ -6,6 +6,7 @@ in test mode, `/v1/test-clock` are there without the service doing anything.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
@@ -86,6 +87,8 @@ def create_app(
     app.state.settings = settings
     app.state.health = health or Health()
     app.state.authenticator = authenticator
+    # Set when the server begins to stop: answers that would go on for ever end then.
+    app.state.stopping = asyncio.Event()
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http_exception)

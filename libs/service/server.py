@@ -19,7 +19,16 @@ BACKLOG = 2048
 _GC_THRESHOLDS = (50_000, 20, 50)
 
 
-class _SettlingServer(uvicorn.Server):
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # The graceful time is for answers that come to an end by themselves; the others are told.
+        stopping = getattr(getattr(self.config.app, "state", None), "stopping", None)
+        if stopping is not None:
+            stopping.set()
+        await super().shutdown(sockets)
+
+
+class _SettlingServer(_Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # What start-up built lives as long as the process: walking it again and again would cost pauses of tens of
@@ -36,7 +45,7 @@ def make_server(
 
     With `settle_memory` the garbage collector is told, after start-up, to leave alone what is there.
     """
-    kind = _SettlingServer if settle_memory else uvicorn.Server
+    kind = _SettlingServer if settle_memory else _Server
     return kind(
         uvicorn.Config(
             app,

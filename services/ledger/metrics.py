@@ -24,6 +24,8 @@ HEAD = Gauge("ledger_head_position", "Events in the shard's partitions.", ["shar
 EPOCH = Gauge("ledger_epoch", "Highest epoch among the shard's partitions.")
 LEADER = Gauge("ledger_is_leader", "1 while this process writes its shard.")
 HALTED = Gauge("ledger_halted", "1 while this process writes its shard and refuses, because the books are wrong.")
+STREAMS = Gauge("ledger_streams_open", "Event streams that are open.")
+STREAMS_ENDED = Counter("ledger_streams_ended_total", "Event streams that this process ended.", ["reason"])
 REPLAYS = Counter("ledger_idempotent_replays_total", "Answers repeated from an earlier decision.")
 
 _children: dict[tuple[str, str, str], Counter] = {}

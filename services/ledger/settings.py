@@ -73,6 +73,26 @@ class LedgerSettings(ServiceSettings):
     transfer_wait_s: float = Field(2.0, gt=0, description="Seconds that a transfer waits for its credit before 202.")
     read_wait_s: float = Field(2.0, gt=0, description="Seconds that a read waits for its `min_position` before 503.")
     statistics_s: float = Field(10.0, gt=0, description="Seconds that the statistics may take before 503.")
+    stream_poll_s: float = Field(
+        0.025, gt=0, description="Seconds between looks at the log's heads while anybody listens to a stream."
+    )
+    stream_listeners_max: int = Field(2000, ge=1, description="Streams open at a process; 429 beyond.")
+    stream_per_user_max: int = Field(8, ge=1, description="Streams of one user's own tokens open at a process.")
+    stream_queue_max: int = Field(
+        500, ge=1, description="Events that wait for a slow reader in memory; the rest it gets from the log."
+    )
+    stream_resume_max: int = Field(
+        500, ge=0, description="Changes of an account that a resumed stream tells one by one; else only the last state."
+    )
+    stream_fold_max: int = Field(
+        10_000, ge=0, description="Changes that an account may have for the missed ones to be told one by one."
+    )
+    stream_keep_alive_s: float = Field(15.0, gt=0, description="Seconds without an event after which a comment is sent.")
+    stream_stall_s: float = Field(30.0, gt=0, description="Seconds that a reader may take nothing before it is cut off.")
+    stream_life_s: float = Field(
+        3600.0, gt=0, description="Seconds after which a stream ends, for its reader to connect anew."
+    )
+    stream_retry_ms: int = Field(2000, ge=0, description="Milliseconds that readers are told to wait before that.")
     lease_renew_s: float = Field(1.0, gt=0, description="Seconds between renewals of the writer's lease.")
     lease_answer_s: float = Field(4.0, gt=0, description="Seconds after a renewal for which a writer may answer.")
     lease_stale_s: float = Field(

@@ -20,7 +20,7 @@ from libs.events.envelope import time_text as format_time
 from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import format_units, units_of
 
-__all__ = ["EVENT_TYPES", "TYPE_NAMES", "decode", "encode", "format_time", "parse_time"]
+__all__ = ["EVENT_TYPES", "TYPE_NAMES", "decode", "encode", "event_of", "format_time", "parse_time"]
 
 EventT = TypeVar("EventT")
 Encode = Callable[[Any, int], Any]
@@ -117,6 +117,11 @@ TYPE_NAMES: dict[type, str] = {cls: name for name, cls in EVENT_TYPES.items()}
 
 def decode(type_name: str, payload: bytes, at: int) -> ev.Event:
     """The event of a stored payload; `at` is its time, which the log keeps beside it. KeyError: unknown type."""
-    event = _from_dict(EVENT_TYPES[type_name], orjson.loads(payload))
+    return event_of(type_name, orjson.loads(payload), at)
+
+
+def event_of(type_name: str, fields: dict[str, Any], at: int) -> ev.Event:
+    """As :func:`decode`, of a payload that has been parsed."""
+    event = _from_dict(EVENT_TYPES[type_name], fields)
     event.at = at
     return event

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
-from asyncpg import Record
 
 from libs.service.clock import from_datetime, to_datetime
 from libs.service.db import Pool
@@ -94,6 +93,8 @@ _ROW = (
     "e.event_id, e.type, e.time, e.user_id, e.asset, e.account_version, e.partition, e.position, e.object, e.reference,"
     " e.member, e.transaction_id, e.command_id, e.correlation_id, e.actor, e.payload, t.body"
 )
+_BARE_ROW = _ROW.replace("t.body", "NULL AS body")
+"""Without the text beside the event, which is not told to whoever follows the log."""
 _WANTED = (
     " AND ($1::text IS NULL OR e.type = $1) AND ($2::timestamptz IS NULL OR e.time >= $2)"
     " AND ($3::timestamptz IS NULL OR e.time < $3)"
@@ -104,11 +105,12 @@ def _moment(time_us: int | None) -> datetime | None:
     return None if time_us is None else to_datetime(time_us)
 
 
-def _log_row(row: Record) -> LogRow:
+def _log_row(row: Sequence[Any]) -> LogRow:
+    """From the columns of `_ROW`."""
     values = list(row)
-    values[2] = from_datetime(row["time"])
-    values[-2] = orjson.loads(row["payload"])
-    values[-1] = {} if row["body"] is None else orjson.loads(row["body"])
+    values[2] = from_datetime(values[2])
+    values[-2] = orjson.loads(values[-2])
+    values[-1] = {} if values[-1] is None else orjson.loads(values[-1])
     return LogRow(*values)
 
 
@@ -160,3 +162,65 @@ async def app_events(pool: Pool, app: str, wanted: Filter, before: Mapping[int, 
         limit,
     )
     return [_log_row(row) for row in rows]
+
+
+@dataclass(slots=True)
+class Span:
+    """A part of one partition of the log: behind position `after`, up to and with `up_to`."""
+
+    partition: int
+    after: int
+    up_to: int
+
+
+_SPANS = (
+    " FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS p(number, after, up_to) CROSS JOIN LATERAL ("
+    " SELECT * FROM events e WHERE e.partition = p.number AND e.position > p.after AND e.position <= p.up_to"
+)
+
+
+def _columns(spans: Sequence[Span]) -> tuple[list[int], list[int], list[int]]:
+    return [s.partition for s in spans], [s.after for s in spans], [s.up_to for s in spans]
+
+
+async def app_events_in(pool: Pool, app: str, spans: Sequence[Span], limit: int) -> list[LogRow]:
+    """The first events of an app in these parts of the log: by time, and in order within each partition."""
+    rows = await pool.fetch(
+        f"SELECT {_BARE_ROW}{_SPANS} AND e.app = $4 ORDER BY e.position LIMIT $5) e"
+        " ORDER BY e.time, e.partition, e.position LIMIT $5",
+        *_columns(spans),
+        app,
+        limit,
+    )
+    return [_log_row(row) for row in rows]
+
+
+async def followed_events(
+    pool: Pool, spans: Sequence[Span], apps: Sequence[str], users: Collection[tuple[str, str]], limit: int
+) -> list[tuple[str, LogRow]]:
+    """(app, event) for all events of `apps`, and of the users given as (app, user), at most `limit` a partition.
+
+    By time, and in order within each partition for each app.
+    """
+    rows = await pool.fetch(
+        f"SELECT {_BARE_ROW}, e.app{_SPANS} AND (e.app = ANY ($4)"
+        " OR (e.app, e.user_id) IN (SELECT f.app, f.user_id FROM unnest($5::text[], $6::text[]) AS f(app, user_id)))"
+        " ORDER BY e.position LIMIT $7) e ORDER BY e.time, e.partition, e.position",
+        *_columns(spans),
+        list(apps),
+        [app for app, _ in users],
+        [user for _, user in users],
+        limit,
+    )
+    return [(row[-1], _log_row(row[:-1])) for row in rows]
+
+
+async def position_of(pool: Pool, key: tuple[str, str, str], version: int) -> int | None:
+    """Where in its partition an account's event of this version lies."""
+    position: int | None = await pool.fetchval(
+        "SELECT position FROM events WHERE app = $1 AND user_id = $2 AND asset = $3 AND account_version > 0"
+        " AND account_version = $4",
+        *key,
+        version,
+    )
+    return position
