@@ -35,6 +35,7 @@ from services.ledger.settings import LedgerSettings
 from services.ledger.store.heads import read_deployment
 from services.ledger.store.log_source import COMMANDS_TOPIC
 from services.ledger.store.reads import UNREACHABLE
+from services.ledger.streams import CLOSING, StreamLimits, Streams
 from services.ledger.transfers import Transfers
 from services.ledger.version import VERSION
 from services.ledger.writer.engine import Limits
@@ -69,9 +70,10 @@ def build(settings: LedgerSettings, clock: Clock | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, clock, clocks) as (core, transfers):
+        async with running(settings, clock, clocks) as (core, transfers), AsyncExitStack() as stack:
             app.state.core = core
             app.state.transfers = transfers
+            app.state.streams = await stack.enter_async_context(_streaming(core, app.state.stopping))
             health.add("database", lambda: ping(core.reads))
             health.add("writer", lambda: _has_writers(core))
             yield
@@ -178,6 +180,26 @@ async def running(settings: LedgerSettings, clock: Clock, clocks: LateClocks) ->
         await _open_kafka(stack, core)
         _keep_anchors(stack, core)
         yield core, transfers
+
+
+@asynccontextmanager
+async def _streaming(core: Core, stopping: asyncio.Event) -> AsyncIterator[Streams]:
+    """What follows the log for the open streams; they end when the server begins to stop."""
+    settings = core.settings
+    limits = StreamLimits(
+        settings.stream_poll_s, settings.stream_queue_max, settings.stream_listeners_max, settings.stream_per_user_max
+    )
+    streams = Streams(core.reads, limits)
+
+    async def end_when_stopping() -> None:
+        await stopping.wait()
+        streams.stop(CLOSING)
+
+    tasks = [asyncio.create_task(streams.run(), name="streams"), asyncio.create_task(end_when_stopping())]
+    try:
+        yield streams
+    finally:
+        await end(*tasks)
 
 
 async def _open_kafka(stack: AsyncExitStack, core: Core) -> None:

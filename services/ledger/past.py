@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 from services.ledger.core import Core
 from services.ledger.domain import events as ev
@@ -25,6 +26,51 @@ class Moment:
     time_us: int
 
 
+@dataclass(slots=True)
+class Folding:
+    """An account whose events are folded one after another; `dead` are lots that a later event may name.
+
+    `account` has no dead lots.
+    """
+
+    account: Account
+    dead: dict[str, Lot] = field(default_factory=dict)
+
+    def knows_lots_of(self, event: ev.AccountEvent) -> bool:
+        """Whether every lot that the event names is known: the dead ones are not when the fold began later."""
+        return all(name in self.account.lots or name in self.dead for name in lots_named(event))
+
+    def fold(self, event: ev.AccountEvent) -> Account:
+        """The account after one event more."""
+        named = [self.dead[name] for name in lots_named(event) if name in self.dead]
+        after = evolve(attach(self.account, named) if named else self.account, event)
+        self.account = pruned(after)
+        if self.account is not after:
+            self.dead.update({key: lot for key, lot in after.lots.items() if lot.dead})
+        return self.account
+
+
+async def moments(
+    core: Core, key: tuple[str, str, str], folding: Folding, position: int | None = None, at: int | None = None
+) -> AsyncIterator[Moment]:
+    """The account after each of its events up to a position and a time, where those are given, from the first one.
+
+    `folding` is that of :func:`beginning`, and goes with it.
+    """
+    count = 0
+    async for row in journal.account_events(core.reads, key, position, at):
+        account = folding.fold(row.event)
+        yield Moment(account, row.position, account.time_us)
+        count += 1
+        if count % _YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+
+
+def beginning(key: tuple[str, str, str], partition: int) -> Folding:
+    """An account before its first event."""
+    return Folding(Account(Profile(*key, scale=0, partition=partition)))
+
+
 async def state(
     core: Core, key: tuple[str, str, str], partition: int, position: int | None, at: int | None
 ) -> Moment | None:
@@ -32,28 +78,10 @@ async def state(
 
     At a time, what was due by then has happened, under the configuration that was in force.
     """
-    account = Account(Profile(*key, scale=0, partition=partition))
-    dead: dict[str, Lot] = {}
-    last = count = 0
-    async for row in journal.account_events(core.reads, key, position, at):
-        account = _folded(account, row.event, dead)
-        last = row.position
-        count += 1
-        if count % _YIELD_EVERY == 0:
-            await asyncio.sleep(0)
-    if not count:
-        return None
-    if at is None:
-        return Moment(account, last, account.time_us)
+    last: Moment | None = None
+    async for moment in moments(core, key, beginning(key, partition), position, at):
+        last = moment
+    if last is None or at is None:
+        return last
     config = (await core.config(key[0])).at(at)
-    return Moment(at_time(account, config, at), last, max(at, account.time_us))
-
-
-def _folded(account: Account, event: ev.AccountEvent, dead: dict[str, Lot]) -> Account:
-    """The account after `event`, without its dead lots, which are kept aside: a later event may name them."""
-    named = [dead[name] for name in lots_named(event) if name in dead]
-    after = evolve(attach(account, named) if named else account, event)
-    kept = pruned(after)
-    if kept is not after:
-        dead.update({key: lot for key, lot in after.lots.items() if lot.dead})
-    return kept
+    return Moment(at_time(last.account, config, at), last.position, max(at, last.time_us))

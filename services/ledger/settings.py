@@ -87,8 +87,12 @@ class LedgerSettings(ServiceSettings):
     stream_fold_max: int = Field(
         10_000, ge=0, description="Changes that an account may have for the missed ones to be told one by one."
     )
-    stream_keep_alive_s: float = Field(15.0, gt=0, description="Seconds without an event after which a comment is sent.")
-    stream_stall_s: float = Field(30.0, gt=0, description="Seconds that a reader may take nothing before it is cut off.")
+    stream_keep_alive_s: float = Field(
+        15.0, gt=0, description="Seconds without an event after which a comment is sent."
+    )
+    stream_stall_s: float = Field(
+        30.0, gt=0, description="Seconds that a reader may take nothing before it is cut off."
+    )
     stream_life_s: float = Field(
         3600.0, gt=0, description="Seconds after which a stream ends, for its reader to connect anew."
     )

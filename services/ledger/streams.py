@@ -28,6 +28,7 @@ RETRY_S = 0.5
 """How long the follower waits after the database did not answer."""
 LOG_RESTARTED = StreamEnded("log_restarted", "The log is another one: what it tells now may differ from what it told.")
 
+CLOSING = StreamEnded("closing", "The process ends: connect again, to another one.")
 UNAVAILABLE = StreamEnded("unavailable", "The log cannot be read just now.")
 
 

@@ -1,6 +1,6 @@
 """The ledger over HTTP."""
 
-from services.ledger.api import accounts, commands, config, feed, journal, objects, records, transfers
+from services.ledger.api import accounts, commands, config, feed, journal, objects, records, streams, transfers
 
 ROUTERS = (
     commands.router,
@@ -11,5 +11,6 @@ ROUTERS = (
     records.router,
     config.router,
     feed.router,
+    streams.router,
 )
 """Every route of the ledger; the hot ones first, because they are looked for in order."""

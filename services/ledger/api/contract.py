@@ -47,6 +47,14 @@ _APP = {
     "schema": {"type": "string"},
 }
 
+_LAST_EVENT = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The `id` of the last event that was seen: the stream goes on behind it. `0`: from the first one.",
+    "schema": {"type": "string"},
+}
+
 
 def inlined(schema: Any, definitions: dict[str, Any] | None = None) -> Any:
     """A JSON schema without references: what they point at is put in their place."""
@@ -76,8 +84,12 @@ def described(
     path: str = "",
     key: bool | None = None,
     media: Sequence[str] = (),
+    resumes: bool = False,
 ) -> dict[str, Any]:
-    """Arguments of `add_api_route`: answer, refusals, body, query, headers. `key`: whether a write needs its key."""
+    """Arguments of `add_api_route`: answer, refusals, body, query, headers. `key`: whether a write needs its key.
+
+    `resumes`: it is a stream, which `Last-Event-ID` takes up again.
+    """
     writes = body is not None
     refusals = [*_EVERYWHERE, *(_WRITES if writes else ()), *codes]
     if key is False:
@@ -99,6 +111,8 @@ def described(
     if writes:
         parameters.append(_KEY if key is not False else {**_KEY, "required": False})
     parameters.append(_APP)
+    if resumes:
+        parameters.append(_LAST_EVENT)
     if query is not None:
         parameters += _query_parameters(query)
     extra: dict[str, Any] = {"parameters": parameters, "security": [{"bearer": []}]}

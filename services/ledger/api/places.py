@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from libs.service.pagination import decode_cursor
+from libs.service.pagination import decode_cursor, encode_cursor
 from libs.service.problems import invalid
 from services.ledger.store.journal import NEWEST
 
@@ -44,10 +44,25 @@ def places_before(cursor: str | None, partitions: int) -> dict[int, int]:
     place = decode_cursor(cursor, {"before": str}, length_max=CURSOR_LENGTH_MAX)
     if place is None:
         return dict.fromkeys(range(partitions), NEWEST)
+    return _places(place["before"], partitions)
+
+
+def places_behind(cursor: str, partitions: int) -> dict[int, int]:
+    """Behind which position each partition is read on: what a stream's event said, which names the next ones."""
+    place = decode_cursor(cursor, {"next": str}, length_max=CURSOR_LENGTH_MAX)
+    return {number: position - 1 for number, position in _places((place or {})["next"], partitions).items()}
+
+
+def cursor_behind(places: Mapping[int, int]) -> str:
+    """The cursor that :func:`places_behind` reads."""
+    return encode_cursor({"next": pack([places[number] + 1 for number in range(len(places))])})
+
+
+def _places(text: str, partitions: int) -> dict[int, int]:
     try:
-        positions = unpack(place["before"])
+        positions = unpack(text)
     except ValueError:
         positions = []
     if len(positions) != partitions:
-        raise invalid("invalid_cursor", "cursor", "Send next_cursor of the page before, unchanged.")
+        raise invalid("invalid_cursor", "cursor", "Send it as it was told, unchanged.")
     return dict(enumerate(positions))

@@ -20,6 +20,7 @@ from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import Origin
 from services.ledger.refusals import problem_of
 from services.ledger.requests import Answer
+from services.ledger.streams import Streams
 from services.ledger.transfers import Transfers
 
 READ = "ledger:read"
@@ -56,6 +57,12 @@ def transfers_of(request: Request) -> Transfers:
     """What takes the steps of transfers."""
     transfers: Transfers = request.app.state.transfers
     return transfers
+
+
+def streams_of(request: Request) -> Streams:
+    """What hands events to the open streams."""
+    streams: Streams = request.app.state.streams
+    return streams
 
 
 def permitted(request: Request, *scopes: str) -> Principal:

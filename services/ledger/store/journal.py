@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -105,7 +105,7 @@ def _moment(time_us: int | None) -> datetime | None:
     return None if time_us is None else to_datetime(time_us)
 
 
-def _log_row(row: Sequence[Any]) -> LogRow:
+def _log_row(row: Iterable[Any]) -> LogRow:
     """From the columns of `_ROW`."""
     values = list(row)
     values[2] = from_datetime(values[2])

@@ -28,6 +28,7 @@ APP = "coins"
 DOCUMENT: dict[str, Any] = {"assets": {"coins": {"scale": 2}}}
 DEADLINE_S = 20.0
 PARTITIONS = 4
+STREAM_LIFE_S = 0.2
 _KEYS = count()
 
 
@@ -118,7 +119,8 @@ class Api:
 
 def settings_of(database: Database, data: Path, **values: Any) -> LedgerSettings:
     """Settings of a process of the ledger on `database`."""
-    fields = {"listen_port": free_port(), "env": "test", "data": data, **values}
+    # A stream ends by itself, for whoever waits for the whole of an answer.
+    fields = {"listen_port": free_port(), "env": "test", "data": data, "stream_life_s": STREAM_LIFE_S, **values}
     return LedgerSettings(dsn=SecretStr(database.runtime_dsn), **fields)
 
 
@@ -137,11 +139,11 @@ async def running(database: Database, data: Path, **values: Any) -> AsyncIterato
 
 @asynccontextmanager
 async def served(database: Database, data: Path, **values: Any) -> AsyncIterator[Api]:
-    """As :func:`running`, on a port, so that peers reach it."""
+    """As :func:`running`, on a port, so that peers reach it; `app.state.server` is what can be told to stop."""
     settings = settings_of(database, data, **values)
     key_file = ensure_keys(data / "keys", settings.jwks_file)
     app = build(settings)
-    server = make_server(app, "127.0.0.1", settings.port)
+    server = app.state.server = make_server(app, "127.0.0.1", settings.port)
     task = asyncio.create_task(server._serve())
     try:
         async with httpx.AsyncClient(base_url=settings.url) as http:
