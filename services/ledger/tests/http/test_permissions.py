@@ -80,7 +80,8 @@ class World:
         body = next((BODIES[end] for end in BODIES if path.endswith(end)), {}) if method != "GET" else None
         params = {"user": "ann"} if path.startswith("/commands/") else None
         answer = await caller.send(method, path, body, params=params, headers=headers)
-        content = answer.json()
+        streamed = answer.headers["content-type"].startswith("text/event-stream")
+        content = {"events": answer.text} if streamed else answer.json()
         return answer.status_code, content.get("code", "") if answer.is_error else "", content
 
 
