@@ -65,7 +65,7 @@ class Reader:
 
     async def until_resumable(self) -> str:
         """The first id, which a stream of an app sends before any event."""
-        task = asyncio.create_task(anext(self.events))
+        task = asyncio.ensure_future(anext(self.events))
         async with asyncio.timeout(DEADLINE_S):
             while self.last_id is None:
                 assert not task.done()
