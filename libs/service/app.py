@@ -7,7 +7,7 @@ in test mode, `/v1/test-clock` are there without the service doing anything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import TypeAlias
@@ -50,11 +50,13 @@ def create_app(
     authenticator: Authenticator | None = None,
     test_clocks: TestClocks | None = None,
     body_bytes_max: int = BODY_BYTES_MAX,
+    body_limits: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """An application of `routers` with everything around them; `lifespan` opens and closes what the service holds.
 
     `authenticator` becomes `app.state.authenticator` for :func:`principal_of`; with `test_clocks` (which also needs an
-    authenticator) there are the routes of the test clock.
+    authenticator) there are the routes of the test clock. `body_bytes_max` bounds every body, except on the paths for
+    which `body_limits` has another number.
     """
 
     @asynccontextmanager
@@ -92,7 +94,7 @@ def create_app(
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_middleware(ServiceMiddleware, body_bytes_max=body_bytes_max)
+    app.add_middleware(ServiceMiddleware, body_bytes_max=body_bytes_max, body_limits=body_limits)
     for router in routers:
         # The routes themselves, not an included router: one less level to match costs a quarter less per request.
         app.router.routes.extend(router.routes)

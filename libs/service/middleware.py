@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from contextvars import ContextVar
 from os import urandom
 from time import perf_counter
@@ -33,11 +34,17 @@ class _BodyLimitReached(Exception):
 
 
 class ServiceMiddleware:
-    """Wraps an application; `body_bytes_max` bounds every request body, announced or chunked."""
+    """Wraps an application; `body_bytes_max` bounds every request body, announced or chunked.
 
-    def __init__(self, app: ASGIApp, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+    Paths in `body_limits` have a bound of their own.
+    """
+
+    def __init__(
+        self, app: ASGIApp, body_bytes_max: int = BODY_BYTES_MAX, body_limits: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
+        self._body_limits = body_limits or {}
         self._metrics = HttpMetrics()
         self._paths: dict[Any, str] = {}
 
@@ -50,16 +57,17 @@ class ServiceMiddleware:
         request_id, length, chunked = _read_headers(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         token = REQUEST_ID.set(request_id)
-        exchange = _Exchange(receive, send, request_id, self._body_bytes_max)
+        limit = self._body_limits.get(scope["path"], self._body_bytes_max)
+        exchange = _Exchange(receive, send, request_id, limit)
         try:
-            if length > self._body_bytes_max:
-                await exchange.answer(BodyTooLarge(self._body_bytes_max))
+            if length > limit:
+                await exchange.answer(BodyTooLarge(limit))
             else:
                 await self._app(scope, exchange.receive if chunked else receive, exchange.send)
                 if exchange.too_large:
-                    await exchange.answer(BodyTooLarge(self._body_bytes_max))
+                    await exchange.answer(BodyTooLarge(limit))
         except _BodyLimitReached:
-            await exchange.answer(BodyTooLarge(self._body_bytes_max))
+            await exchange.answer(BodyTooLarge(limit))
         except Exception:
             # What went wrong goes to the log under the request's id; the caller learns only that id.
             failures.exception("a request failed", extra={"request_id": request_id, **_about(scope)})

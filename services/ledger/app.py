@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -25,6 +25,7 @@ from libs.service.settings import ServiceSettings
 from services.ledger import api
 from services.ledger.anchors import anchor_directory, find_anchor_key, keep_anchoring
 from services.ledger.api.contract import completed
+from services.ledger.api.sending import PATH
 from services.ledger.configs import Configs
 from services.ledger.consumers import CommandConsumer
 from services.ledger.core import Core
@@ -86,6 +87,7 @@ def build(settings: LedgerSettings, clock: Clock | None = None) -> FastAPI:
         health=health,
         lifespan=lifespan,
         body_bytes_max=settings.body_bytes_max,
+        body_limits={PATH: settings.batch_bytes_max},
     )
 
 
@@ -97,6 +99,7 @@ def assemble(
     health: Health | None = None,
     lifespan: Lifespan | None = None,
     body_bytes_max: int = BODY_BYTES_MAX,
+    body_limits: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """The application of all routes. Without the rest it serves nobody, but can be described."""
     app = completed(
@@ -110,6 +113,7 @@ def assemble(
             authenticator=authenticator,
             test_clocks=clocks,
             body_bytes_max=body_bytes_max,
+            body_limits=body_limits,
         )
     )
     for kind in UNREACHABLE:

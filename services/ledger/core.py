@@ -68,11 +68,17 @@ class Core:
 
     async def decide_by(self, writer: Writer, request: Request) -> Answer:
         """The answer of the writer that owns the account, once it has heard of the app and the asset."""
+        await self.hear_of(request)
+        return await writer.submit(request)
+
+    async def hear_of(self, request: Request) -> None:
+        """Look for the request's app and asset where they are not known.
+
+        Another shard may have applied a configuration just now; what it made is not to be refused here.
+        """
         config = self.configs.get(request.app)
         if config is None or (request.asset is not None and request.asset not in config.scales):
-            # Another shard may have applied a configuration just now; what it made is not to be refused here.
             await self.configs.refresh()
-        return await writer.submit(request)
 
     async def config(self, app: str) -> AppConfig:
         """The app's configuration, looked up again if it is not known; 404 `app_not_found`."""

@@ -33,8 +33,14 @@ _children: dict[tuple[str, str, str], Counter] = {}
 
 def answered(answers: Sequence[tuple[Request, Answer]], now_s: float) -> None:
     """Count a batch's answers. Equal ones are counted together: the label children are looked up once each."""
-    BATCH.observe(len(answers))
-    outcomes = Tally((request.type, request.door, answer.outcome) for request, answer in answers)
+    each: list[tuple[Request, Answer]] = []
+    for pair in answers:
+        if pair[1].parts:
+            each += zip(pair[0].items, pair[1].parts, strict=True)
+        else:
+            each.append(pair)
+    BATCH.observe(len(each))
+    outcomes = Tally((request.type, request.door, answer.outcome) for request, answer in each)
     for key, number in outcomes.items():
         child = _children.get(key)
         if child is None:
@@ -42,6 +48,6 @@ def answered(answers: Sequence[tuple[Request, Answer]], now_s: float) -> None:
         child.inc(number)
     for request, _ in answers:
         DURATION.observe(now_s - request.queued_at)
-    replays = sum(answer.replayed for _, answer in answers)
+    replays = sum(answer.replayed for _, answer in each)
     if replays:
         REPLAYS.inc(replays)

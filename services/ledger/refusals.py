@@ -10,6 +10,8 @@ NEXT = {
     "account_frozen": "Lift what `freezes` names (POST /v1/accounts/{user}/unfreeze), then ask again under a new key.",
     "account_owes": "The next credits repay what is owed: let the user top up, then ask again under a new key.",
     "already_earned": "Nothing is left to do: this action, or another one of its group, has earned.",
+    "batch_partly_known": "GET /v1/commands/{key} tells what became of those in `known`; "
+    "send the others as a batch of their own.",
     "capture_exceeds_tolerance": "Capture at most `capturable` and charge the rest apart, "
     "or raise policies.capture_tolerance_percent in the app's file.",
     "config_conflict": "Leave as it is what the detail names; `tallystick app plan` shows what a file would change.",

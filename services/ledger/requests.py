@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from services.ledger.domain.commands import Command
 from services.ledger.domain.config import ConfigDocument
 
-Door = Literal["http", "kafka", "job"]
+Door = Literal["http", "grpc", "kafka", "job"]
 
 
 @dataclass(slots=True)
@@ -76,13 +76,15 @@ class Cursor:
 class Answer:
     """What the caller gets: a status and a JSON body. `replayed`: it was decided before and is only repeated.
 
-    `outcome` is `ok` or the code of the refusal, for the metrics.
+    `outcome` is `ok` or the code of the refusal, for the metrics. `parts` are the answers of the items of a request
+    that was done as one.
     """
 
     status: int
     body: bytes
     replayed: bool = False
     outcome: str = "ok"
+    parts: tuple[Answer, ...] = ()
 
 
 @dataclass(slots=True)
@@ -129,6 +131,37 @@ class Request:
     transfer: str | None = None
     """The transfer that this request takes a step of."""
 
+    transaction_id: str = ""
+    """The transaction that its events belong to, where it is not one of its own."""
+
+    items: tuple[Request, ...] = ()
+    """Requests that this one consists of: all of them are done, or none."""
+
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     queued_at: float = 0.0
     attempts: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many commands it is."""
+        return len(self.items) or 1
+
+
+def together(items: Sequence[Request]) -> Request:
+    """One request of several that lie on one partition: they are decided in order, and all done or none."""
+    first = items[0]
+    return Request(
+        app=first.app,
+        user="",
+        asset=None,
+        type="batch",
+        build=first.build,
+        caller=first.caller,
+        key="",
+        fingerprint=b"",
+        unique_fingerprint=b"",
+        actor=first.actor,
+        door=first.door,
+        request_id=first.request_id,
+        items=tuple(items),
+    )

@@ -68,6 +68,8 @@ class LedgerSettings(ServiceSettings):
     batch_max: int = Field(512, ge=1, description="Commands that are appended together at most.")
     accounts_max: int = Field(200_000, ge=1000, description="Accounts kept in memory.")
     body_bytes_max: int = Field(65_536, ge=1024, description="Bytes of a request's body.")
+    batch_items_max: int = Field(1000, ge=1, le=10_000, description="Commands in a `POST /v1/batch` at most.")
+    batch_bytes_max: int = Field(1_048_576, ge=1024, description="Bytes of the body of a `POST /v1/batch`.")
     pool_max: int = Field(6, ge=2, description="Connections of the writer and the jobs, and as many for reads.")
     key_days: int = Field(35, ge=1, description="Days for which outcomes are kept under their idempotency keys.")
     transfer_wait_s: float = Field(2.0, gt=0, description="Seconds that a transfer waits for its credit before 202.")

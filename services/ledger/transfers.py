@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from libs.service.clock import to_datetime
-from libs.service.problems import NotLeader, Problem
+from libs.service.problems import NotFound, NotLeader, Problem
 from services.ledger.core import Core
 from services.ledger.domain import commands as cmd
 from services.ledger.domain.amounts import format_units
@@ -95,6 +95,17 @@ class Transfers:
                     else:
                         await asyncio.sleep(_POLL_S)
         return await self._row(transfer)
+
+    async def outcome(self, debit: Answer) -> Answer:
+        """What whoever asked for a transfer is answered, given the debit's answer: its credit is waited for a while."""
+        if debit.status != 202:
+            return debit
+        body = orjson.loads(debit.body)
+        row = await self.finish(body["id"], self._core.settings.transfer_wait_s)
+        if row is None:
+            raise NotFound("transfer")
+        status, told = await self.answer(row, body)
+        return Answer(status, told, debit.replayed)
 
     async def _row(self, transfer: str) -> TransferRow | None:
         return await reads.transfer_by_id(self._core.reads, transfer)

@@ -1,9 +1,10 @@
 """The ledger over HTTP."""
 
-from services.ledger.api import accounts, commands, config, feed, journal, objects, records, streams, transfers
+from services.ledger.api import accounts, batch, commands, config, feed, journal, objects, records, streams, transfers
 
 ROUTERS = (
     commands.router,
+    batch.router,
     transfers.router,
     accounts.router,
     journal.router,

@@ -157,6 +157,28 @@ class Transfer(Answer):
     accounts: list[Side] = []
 
 
+class Result(Answer):
+    """What became of one command of a batch: `body` below 400, else `problem`."""
+
+    status: int
+    replayed: bool
+    body: dict[str, Any] | None = None
+    problem: dict[str, Any] | None = None
+
+
+class AccountAfter(Side):
+    """An account after a batch."""
+
+    asset: str
+
+
+class Batch(Answer):
+    """The results in the order of the commands, and the accounts that they changed, by user and asset."""
+
+    results: list[Result]
+    accounts: list[AccountAfter]
+
+
 class Lot(Answer):
     """What remains of a grant."""
 

@@ -66,7 +66,11 @@ def inlined(schema: Any, definitions: dict[str, Any] | None = None) -> Any:
     if "$ref" in schema:
         found = inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
         return {**found, **{key: inlined(value, definitions) for key, value in schema.items() if key != "$ref"}}
-    return {key: inlined(value, definitions) for key, value in schema.items() if key != "$defs"}
+    inline = {key: inlined(value, definitions) for key, value in schema.items() if key != "$defs"}
+    if "discriminator" in inline:
+        # Its mapping would point at what is not there any more; the constants of the variants say the same.
+        inline["discriminator"] = {"propertyName": schema["discriminator"]["propertyName"]}
+    return inline
 
 
 def schema_of(model: type[BaseModel]) -> Any:

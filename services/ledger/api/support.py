@@ -120,7 +120,7 @@ def origin_of(request: Request, principal: Principal, key: str) -> Origin:
         key=key,
         actor=f"{principal.role}:{principal.sub}",
         role=principal.role,
-        door="http",
+        door=request.scope["state"].get("door", "http"),
         request_id=request_id_of(request),
         traceparent=None if context is None else format_traceparent(context),
     )

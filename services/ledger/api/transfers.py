@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.service.bodies import parse_body
-from libs.service.problems import MEDIA_TYPE, NotFound
+from libs.service.problems import NotFound
 from services.ledger.api import answers
 from services.ledger.api.contract import described
 from services.ledger.api.support import (
@@ -23,7 +22,6 @@ from services.ledger.api.support import (
     transfers_of,
 )
 from services.ledger.handlers.commands import KINDS, request_for
-from services.ledger.requests import Answer
 from services.ledger.store.reads import transfer_by_id
 
 router = APIRouter(prefix="/v1", tags=["transfers"])
@@ -61,21 +59,7 @@ async def post_transfer(request: Request) -> Response:
     writer = core.writer_of(partition)
     if writer is None:
         return await core.peers.pass_on(request, partition, raw)
-    answer = await core.decide_by(writer, command)
-    if answer.status != 202:
-        return answer_response(answer)
-    return await _outcome(request, answer, core.settings.transfer_wait_s)
-
-
-async def _outcome(request: Request, debit: Answer, wait_s: float) -> Response:
-    body = orjson.loads(debit.body)
-    transfers = transfers_of(request)
-    headers = {"Idempotency-Replayed": "true"} if debit.replayed else None
-    row = await transfers.finish(body["id"], wait_s)
-    if row is None:
-        raise NotFound("transfer")
-    status, told = await transfers.answer(row, body)
-    return Response(told, status, headers, media_type=MEDIA_TYPE if status >= 400 else "application/json")
+    return answer_response(await transfers_of(request).outcome(await core.decide_by(writer, command)))
 
 
 @router.get(

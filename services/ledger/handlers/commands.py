@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,10 +123,24 @@ class Origin:
     cursor: Cursor | None = None
 
 
-def request_for(kind: Kind, fields: sent.Body, origin: Origin, target: str = "") -> Request:
-    """The writer's request for `fields`. `target` is the id in the path; a Kafka command has it among its fields."""
+def request_for(
+    kind: Kind,
+    fields: sent.Body,
+    origin: Origin,
+    target: str = "",
+    *,
+    key: str | None = None,
+    beside: Collection[str] = (),
+) -> Request:
+    """The writer's request for `fields`.
+
+    `target` is the id in the path; without a path it is among the fields. `key` is the command's own where several
+    come from one origin, and `beside` names fields that are not the command's.
+    """
     id_field, user_field = kind.id_field, kind.user_field
     given = fields_sent(fields)
+    for name in beside:
+        given.pop(name, None)
     if id_field is not None:
         target = given.setdefault(id_field, target)
     whole, loose = fingerprints(kind.name, given)
@@ -147,7 +161,7 @@ def request_for(kind: Kind, fields: sent.Body, origin: Origin, target: str = "")
         type=kind.name,
         build=lambda scale: build(fields, target, role, scale, labels),
         caller=origin.caller,
-        key=origin.key,
+        key=origin.key if key is None else key,
         fingerprint=whole,
         unique_fingerprint=loose,
         actor=origin.actor,

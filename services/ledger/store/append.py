@@ -49,6 +49,12 @@ class Rows:
         """A row of a table that a batch has few of."""
         self.rest.setdefault(table, []).append(row)
 
+    def take_over(self, upper: Rows) -> None:
+        """What outcomes of single commands were added on top of these rows is added to them."""
+        self.results += upper.results
+        for table, rows in upper.rest.items():
+            self.rest.setdefault(table, []).extend(rows)
+
 
 def _account_row(account: Account) -> tuple[Any, ...]:
     profile = account.profile

@@ -266,11 +266,11 @@ def unkept_outcomes(connection: Connection, partition: int) -> AsyncIterator[Rec
     """
     cursor = connection.cursor(
         "SELECT e.event_id, e.position, e.app, e.user_id, e.idempotency_key AS key FROM ("
-        "SELECT *, lead(transaction_id) OVER (ORDER BY position) AS next FROM events WHERE partition = $1 AND position"
+        "SELECT *, lead(command_id) OVER (ORDER BY position) AS next FROM events WHERE partition = $1 AND position"
         " >= (SELECT min(position) FROM results WHERE partition = $1 AND created_at > now() - interval '30 days')) e"
         " LEFT JOIN results r ON (r.app, r.user_id, r.key, r.partition, r.position)"
         " = (e.app, e.user_id, e.idempotency_key, e.partition, e.position)"
-        " WHERE e.account_version > 0 AND e.idempotency_key <> '' AND e.next IS DISTINCT FROM e.transaction_id"
+        " WHERE e.account_version > 0 AND e.idempotency_key <> '' AND e.next IS DISTINCT FROM e.command_id"
         " AND r.key IS NULL ORDER BY e.position",
         partition,
         prefetch=PAGE,

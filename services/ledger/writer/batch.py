@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +14,7 @@ from libs.events.partition import partition_of
 from libs.service.clock import from_datetime
 from services.ledger.domain import config as conf
 from services.ledger.domain import events as ev
-from services.ledger.domain.decide import Context, Outcome, decide
+from services.ledger.domain.decide import Context, Outcome, decide, present
 from services.ledger.domain.evolve import attach
 from services.ledger.domain.records import Loaded as Records
 from services.ledger.domain.rejections import Rejected, conflict, not_found
@@ -22,10 +24,11 @@ from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Cursor, R
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
 from services.ledger.store.load import AccountKey, StoredRef, StoredResult
-from services.ledger.store.log_source import SOURCE
 from services.ledger.store.rows import moment
+from services.ledger.writer.atomic import decide_together
 from services.ledger.writer.effects import Effects
 from services.ledger.writer.finding import Finder, Situation
+from services.ledger.writer.kept import dead_letter_row, unique_ref_row
 from services.ledger.writer.layer import Layer, Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origin, origin_of
 from services.ledger.writer.telling import Told, known_outcome, refusal, repetition
@@ -67,7 +70,10 @@ class Batch:
             if cursor is not None and self._passed(cursor):
                 self.answers.append((request, Answer(200, b"{}", replayed=True)))
                 return
-            answer = self._bury(request) if request.type == "dead_letter" else self._decide(request)
+            if request.items:
+                answer = decide_together(self, request)
+            else:
+                answer = self._bury(request) if request.type == "dead_letter" else self._decide(request)
         except Rejected as rejected:
             answer = self._refuse(request, rejected)
         if cursor is not None and answer.status != NOT_NOW:
@@ -113,7 +119,7 @@ class Batch:
             if repeated is None:
                 raise
             return repeated
-        request.user = key[1]
+        request.user, request.asset = key[1], key[2]
         repeated = self._repeated(request)
         if repeated is not None:
             return repeated
@@ -169,6 +175,42 @@ class Batch:
         now = max(self._now(request, config.test_clock_start), account.time_us)
         return account, Context(config, now, Ids(self._situation.ulids, partition, now), records)
 
+    # Several as one
+
+    def trial(self, items: Sequence[Request]) -> Batch:
+        """A batch on top of this one, to be taken over or dropped; what it decides of `items` is one transaction."""
+        ids = Ids(self._situation.ulids, self._partition(items[0]), self._now(items[0]))
+        transaction_id = ids.new("transaction")
+        for item in items:
+            item.transaction_id = transaction_id
+        return Batch(replace(self._situation, below=(self.layer, *self._situation.below), heads=dict(self.log.heads)))
+
+    def take_over(self, trial: Batch) -> None:
+        """What a batch on top of this one has decided is decided here."""
+        self.layer.take_over(trial.layer)
+        self.log.take_over(trial.log)
+        self.rows.take_over(trial.rows)
+        self._effects.take_over(trial._effects)
+
+    def apply_due_of(self, trial: Batch, request: Request) -> None:
+        """What time had made due on the accounts of a batch that is dropped has happened all the same."""
+        for key in trial.layer.accounts:
+            account, config = self._find.account(key), newest(self._layers.configs, key[0])
+            if account is None or config is None:
+                continue
+            before, context = self._prepare(request, key, config)
+            after, due = present(before, context)
+            if due:
+                self.layer.accounts[key] = after
+                self._add(clock_origin(key[0], key[1], context.ids.new("event")), (before, after), due, context)
+
+    def knows(self, request: Request) -> bool:
+        """Whether an outcome is kept under the request's key."""
+        user = request.user
+        with contextlib.suppress(Rejected):
+            user = self._find.account_key(request, newest(self._layers.configs, request.app))[1]
+        return self._find.result((request.app, user, request.key, request.caller)) is not None
+
     # Once only
 
     def _repeated(self, request: Request) -> Answer | None:
@@ -222,19 +264,7 @@ class Batch:
             return
         key = (request.app, request.user, request.unique_type, request.unique_ref)
         self.layer.refs[key] = StoredRef(request.unique_fingerprint, made, answer.status, answer.body)
-        self.rows.add(
-            "unique_refs",
-            {
-                "app": request.app,
-                "user_id": request.user,
-                "command_type": request.unique_type,
-                "ref": request.unique_ref,
-                "fingerprint": request.unique_fingerprint.hex(),
-                "object": made,
-                "status": answer.status,
-                "body": answer.body.decode(),
-            },
-        )
+        self.rows.add("unique_refs", unique_ref_row(request, made, answer))
 
     # Outcomes
 
@@ -316,22 +346,7 @@ class Batch:
         message, cursor = request.build(0), request.cursor
         if not isinstance(message, BuryMessage) or cursor is None:
             raise TypeError("only a Kafka record can be buried")
-        self.rows.add(
-            "dead_letters",
-            {
-                "consumer": SOURCE,
-                "source": message.source,
-                "topic": cursor.topic,
-                "partition": cursor.partition,
-                "cluster_id": cursor.cluster_id,
-                "kafka_offset": cursor.offset,
-                "message_id": message.message_id,
-                "type": message.message_type,
-                "reason": message.reason,
-                "detail": message.detail,
-                "message": message.raw.hex(),
-            },
-        )
+        self.rows.add("dead_letters", dead_letter_row(message, cursor))
         if message.message_id and message.app:
             request.message_type = message.message_type or ""
             self._tell(request, refusal(request, Rejected(400, message.reason, message.detail)), cursor.partition)

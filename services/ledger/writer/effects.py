@@ -97,6 +97,13 @@ class Effects:
         """A transfer has come a step further."""
         self._rows.add("settled_transfers", {"id": transfer_id, "status": status, "refusal": refusal, "at": moment(at)})
 
+    def take_over(self, upper: Effects) -> None:
+        """What was collected on top of this is collected here."""
+        self._holds.update(upper._holds)
+        self._attached |= upper._attached
+        for key, account in upper._first.items():
+            self._first.setdefault(key, account)
+
     def finish(self) -> None:
         """Turn what changed between the first and the last sight of each account into rows."""
         rows = self._rows

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -27,6 +26,7 @@ from services.ledger.store.heads import Head
 from services.ledger.writer.batch import Batch
 from services.ledger.writer.finding import Situation
 from services.ledger.writer.layer import Committed, Layer, Layers
+from services.ledger.writer.line import Line
 from services.ledger.writer.reading import read_for
 
 logger = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ class Writer:
         limits = surroundings.limits
         self._base = Committed(limits.accounts_max, limits.recent_max)
         self._base.configs.update(configs)
-        self._queue: deque[Request] = deque()
-        self._sweeps: deque[Request] = deque()
+        self._queue = Line()
+        self._sweeps = Line()
         self._arrived = asyncio.Event()
         self._deciding: list[Request] = []
         """Taken from the queue, and not yet in a batch that is being appended."""
@@ -124,7 +124,7 @@ class Writer:
         if self._with.clock.monotonic() < self._read_only_until:
             raise ReadOnly(READ_ONLY)
         queue = self._sweeps if request.type == "sweep" else self._queue
-        if len(queue) >= self._with.limits.queue_max:
+        if len(queue) + request.size > self._with.limits.queue_max:
             raise Overloaded()
         request.queued_at = perf_counter()
         queue.append(request)
@@ -212,7 +212,12 @@ class Writer:
             return [self._queue.popleft()]
         limits = self._with.limits
         requests: list[Request] = []
+        room = limits.batch_max
         while self._queue and len(requests) < limits.batch_max and not self._queue[0].attempts:
+            room -= self._queue[0].size
+            if room < 0 and requests:
+                # What is to be done as one may be more than a batch takes otherwise: then it comes first.
+                break
             requests.append(self._queue.popleft())
         while self._sweeps and len(requests) < limits.sweeps_max:
             requests.append(self._sweeps.popleft())
@@ -225,7 +230,8 @@ class Writer:
     async def _decide(self, requests: list[Request]) -> Batch | None:
         """The requests decided on top of all that went before; None if the database could not be read."""
         try:
-            loaded = await read_for(self._with.pool, requests, Layers(*self._below()))
+            commands = [item for request in requests for item in request.items or (request,)]
+            loaded = await read_for(self._with.pool, commands, Layers(*self._below()))
         except Exception as error:
             logger.warning("reading for a batch failed: %s", error)
             for request in requests:

@@ -76,6 +76,18 @@ class Layer:
     cursors: dict[Place, int] = field(default_factory=dict)
     told: dict[CommandKey, bool] = field(default_factory=dict)
 
+    def take_over(self, upper: Layer) -> None:
+        """What a layer above this one has decided becomes this one's."""
+        for object_id, events in upper.objects.items():
+            self.objects.setdefault(object_id, []).extend(events)
+        self.accounts.update(upper.accounts)
+        self.results.update(upper.results)
+        self.refs.update(upper.refs)
+        self.lots.update(upper.lots)
+        self.owners.update(upper.owners)
+        self.resolutions.update(upper.resolutions)
+        self.transfers.update(upper.transfers)
+
 
 class Committed:
     """The lowest layer: accounts in memory, and whatever else was committed lately.

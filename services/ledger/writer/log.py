@@ -74,6 +74,13 @@ class LogRows:
             head = self.heads[partition] = Head(partition, head.position, head.hash, head.epoch, head.time_us)
         return head
 
+    def take_over(self, upper: LogRows) -> None:
+        """What was added on top of these rows is added to them."""
+        for partition in upper.start:
+            self.touch(partition)
+            self.heads[partition] = upper.heads[partition]
+        self.rows += upper.rows
+
     def add(self, origin: Origin, partition: int, event: ev.Event, scale: int, event_id: str) -> None:
         """Put one event at the end of its partition."""
         head = self.touch(partition)
@@ -144,14 +151,14 @@ def clock_origin(app: str, user: str, event_id: str) -> Origin:
 
 
 def origin_of(request: Request, app: str, user: str, event_id: str) -> Origin:
-    """The origin of a request's events. The transaction, and a command without an id, share the first one's ULID."""
+    """The origin of a request's events. A transaction and a command without an id of their own share its ULID."""
     suffix = event_id.partition("_")[2]
     command_id = request.command_id or f"command_{suffix}"
     return Origin(
         event_id,
         app,
         user,
-        f"transaction_{suffix}",
+        request.transaction_id or f"transaction_{suffix}",
         command_id,
         request.correlation_id or request.request_id,
         # An event is caused by its command; what caused the command stays with the command.

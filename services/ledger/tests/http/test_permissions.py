@@ -35,6 +35,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/adjustments": {"user": "ann", "amount": "1", "reason": "fix"},
     "/actions": {"user": "ann", "action": "jump"},
     "/thresholds": {"thresholds": []},
+    "/batch": {"commands": [{"type": "charge", "key": "b", "user": "ann", "amount": "1"}]},
     "/config": DOCUMENT,
     "/test-clock": {"now": "2030-01-01T00:00:00Z"},
 }

@@ -146,3 +146,48 @@ async def test_a_config_is_heard_of_by_the_other_shard(both: tuple[Api, Api]) ->
     await both[1].as_("admin").put("/config", document)
     for user in (_user_of(0), _user_of(1)):
         await both[0].grant(user, "1", asset="gold")
+
+
+def _charges(*users: str) -> list[dict[str, str]]:
+    return [{"type": "charge", "key": f"b{n}", "user": user, "amount": "1"} for n, user in enumerate(users)]
+
+
+async def test_a_batch_reaches_every_shard_and_its_results_come_in_order(both: tuple[Api, Api]) -> None:
+    users = [_user_of(0), _user_of(1), _user_of(0, 1), _user_of(1, 1)]
+    for user in users:
+        await both[0].grant(user, "5")
+    commands = [*_charges(*users, *users), {"type": "charge", "key": "x", "user": users[1], "amount": "50"}]
+    hold = await both[1].post("/holds", {"user": users[1], "amount": "2"})
+    commands.append({"type": "hold.capture", "key": "h", "hold": hold["id"], "amount": "1.50"})
+    told = await both[0].post("/batch", {"commands": commands}, key="", status=200)
+    assert [result["status"] for result in told["results"]] == [201] * 8 + [402, 201]
+    assert [one["user"] for one in told["accounts"]] == sorted(users)
+    assert {one["user"]: one["settled"] for one in told["accounts"]} == {
+        **dict.fromkeys(users, "3.00"),
+        users[1]: "1.50",
+    }
+    again = await both[1].post("/batch", {"commands": commands}, key="", status=200)
+    assert [result["replayed"] for result in again["results"]] == [True] * 10
+    assert [{**result, "replayed": True} for result in told["results"]] == again["results"]
+
+
+async def test_an_atomic_batch_is_decided_where_its_accounts_are_written(both: tuple[Api, Api]) -> None:
+    user = _user_of(1)
+    await both[0].grant(user, "5")
+    told = await both[0].post("/batch", {"atomic": True, "commands": _charges(user, user)}, key="", status=200)
+    assert told["accounts"][0]["settled"] == "3.00"
+    refused = await both[0].post("/batch", {"atomic": True, "commands": _charges(user, _user_of(0))}, status=422)
+    assert refused["code"] == "cross_partition_batch"
+
+
+async def test_the_part_of_a_batch_that_nobody_writes_is_to_be_sent_again(books: Database, tmp_path: Path) -> None:
+    users = [_user_of(0), _user_of(1)]
+    async with served(books, tmp_path, shard="0") as first:
+        await until_leading(first)
+        await first.as_("admin").put("/config", DOCUMENT)
+        await first.grant(users[0], "5")
+        told = await first.post("/batch", {"commands": _charges(*users)}, key="", status=200)
+        assert [result["status"] for result in told["results"]] == [201, 503]
+        assert told["results"][1]["problem"]["code"] == "not_leader"
+        refused = await first.post("/batch", {"atomic": True, "commands": _charges(users[1])}, status=503)
+        assert refused["code"] == "not_leader"
