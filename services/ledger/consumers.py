@@ -78,7 +78,8 @@ class CommandConsumer:
         """Read while this process leads, from the cursors each time it begins to; until cancelled."""
         while True:
             writer = self._writer()
-            if writer is not None:
+            # While writes are stopped, commands wait in their topic: reading them again and again would lead nowhere.
+            if writer is not None and writer.halted is None:
                 try:
                     await self._follow(writer)
                 except Exception as failure:
