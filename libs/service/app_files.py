@@ -18,7 +18,16 @@ import yaml
 from libs.service.auth import APP_PATTERN
 
 OWNERS: dict[str, tuple[str, ...]] = {
-    "ledger": ("assets", "prices", "earning_rules", "allowances", "thresholds", "hold_limits", "policies"),
+    "ledger": (
+        "assets",
+        "prices",
+        "earning_rules",
+        "earning_caps",
+        "allowances",
+        "thresholds",
+        "hold_limits",
+        "policies",
+    ),
     "payments": ("packages", "plans", "payment_methods", "tax"),
     "codes": ("codes", "discounts", "cashback", "referrals"),
     "crm": ("tiers", "segments"),

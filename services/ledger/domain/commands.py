@@ -1,25 +1,30 @@
 """What the ledger can be asked to do, after parsing: amounts in units, times in microseconds, ids checked.
 
 Who asks, under which key and by which door is not here: a decision does not depend on it, except where it is said
-(`role` of a hold).
+(`role` of a hold, `caller` of whatever budgets count).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.ledger.domain.budgets import Budget
 from services.ledger.domain.state import CostBasis, RevokePolicy, Source, Threshold
 
 
 @dataclass(slots=True)
 class Labels:
-    """The optional fields that most commands share. The erasable text itself travels beside the command."""
+    """The optional fields that most commands share. The erasable text itself travels beside the command.
+
+    `caller` is who asks (the token's `sub`, or the service that sends by Kafka): budgets of keys go by it.
+    """
 
     reference: str | None = None
     unique_ref: str | None = None
     reason: str | None = None
     member: str | None = None
     text_digest: str | None = None
+    caller: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,6 +175,13 @@ class ChangeAccount(Command):
     zone: str | None = None
     overdraft_limit: int | None = None
     thresholds: tuple[Threshold, ...] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class SetBudgets(Command):
+    """All budgets of the account, in the place of those before."""
+
+    budgets: tuple[Budget, ...]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,11 +15,12 @@ import orjson
 from pydantic import Field, model_validator
 
 from services.ledger.domain.amounts import AmountError, parse_positive, parse_signed
+from services.ledger.domain.budgets import BudgetPeriod
 from services.ledger.domain.pricing.book import PriceBook, compile_book
 from services.ledger.domain.rejections import Rejected, disabled
 from services.ledger.domain.specs.app import AssetSpec, PoliciesSpec, SwitchesSpec, TestModeSpec
 from services.ledger.domain.specs.base import Name, Strict, Zone
-from services.ledger.domain.specs.earning import EarningRuleSpec
+from services.ledger.domain.specs.earning import EarningCapSpec, EarningRuleSpec, check_groups
 from services.ledger.domain.specs.holds import HoldLimitSpec, HoldLimitsSpec
 from services.ledger.domain.specs.prices import PricesSpec
 from services.ledger.domain.specs.thresholds import ThresholdSpec
@@ -33,6 +34,7 @@ class ConfigDocument(Strict):
     assets: dict[Name, AssetSpec] = Field(min_length=1, max_length=64)
     prices: PricesSpec = PricesSpec()
     earning_rules: dict[Name, EarningRuleSpec] = Field(default={}, max_length=1000)
+    earning_caps: list[EarningCapSpec] = Field(default=[], max_length=256)
     thresholds: list[ThresholdSpec] = Field(default=[], max_length=20)
     hold_limits: HoldLimitsSpec = HoldLimitsSpec()
     policies: PoliciesSpec = PoliciesSpec()
@@ -48,6 +50,8 @@ class ConfigDocument(Strict):
         try:
             for rule in self.earning_rules.values():
                 parse_positive(rule.amount, self._scale(rule.asset or default))
+            for cap in self.earning_caps:
+                parse_positive(cap.amount, self._scale(cap.asset or default))
             for threshold in self.thresholds:
                 scale = self._scale(threshold.asset or default)
                 below = parse_signed(threshold.below, scale)
@@ -56,6 +60,9 @@ class ConfigDocument(Strict):
         except AmountError as error:
             raise ValueError(error.detail) from error
         self.prices.check({name: asset.scale for name, asset in self.assets.items()}, default)
+        check_groups(self.earning_rules)
+        if len({(cap.asset or default, cap.period) for cap in self.earning_caps}) < len(self.earning_caps):
+            raise ValueError("there is one earning cap for a period of an asset")
         return self
 
     def _scale(self, asset: str) -> int:
@@ -72,6 +79,16 @@ class EarningRule:
     amount: int
     remembered_as: str
     expires_after_us: int | None
+    times: int
+    period: BudgetPeriod
+
+
+@dataclass(slots=True)
+class EarningCap:
+    """What all earning rules of an asset give one user at most in each period."""
+
+    period: BudgetPeriod
+    limit: int
 
 
 @dataclass(slots=True)
@@ -87,6 +104,7 @@ class AppConfig:
     default_asset: str
     scales: dict[str, int]
     rules: dict[str, EarningRule]
+    earning_caps: dict[str, tuple[EarningCap, ...]]
     thresholds: dict[str, tuple[Threshold, ...]]
     test_clock_start: datetime | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -135,7 +153,11 @@ def compile_config(
         asset = rule.asset or default
         expires = None if rule.expires_after_s is None else rule.expires_after_s * 1_000_000
         amount = parse_positive(rule.amount, scales[asset])
-        rules[action] = EarningRule(asset, amount, rule.group or action, expires)
+        rules[action] = EarningRule(asset, amount, rule.group or action, expires, rule.times, rule.period)
+    caps: dict[str, tuple[EarningCap, ...]] = {}
+    for cap in document.earning_caps:
+        asset = cap.asset or default
+        caps[asset] = (*caps.get(asset, ()), EarningCap(cap.period, parse_positive(cap.amount, scales[asset])))
     thresholds: dict[str, list[Threshold]] = {}
     for spec in document.thresholds:
         asset = spec.asset or default
@@ -151,6 +173,7 @@ def compile_config(
         default_asset=default,
         scales=scales,
         rules=rules,
+        earning_caps=caps,
         thresholds={asset: tuple(items) for asset, items in thresholds.items()},
         test_clock_start=document.test_mode.clock_start if document.test_mode else None,
         zone=ZoneInfo(document.zone),

@@ -31,6 +31,11 @@ class ChargeRecord:
     reference: str | None = None
     member: str | None = None
     charged_at: int = 0
+    version: int = 0
+    """That of the account after it."""
+
+    budgets: tuple[ev.BudgetUse, ...] = ()
+    """The budgets that counted it, each in a period."""
 
 
 def _parts(lots: Iterable[ev.SliceOf], overdraft: int, owed: int = 0) -> tuple[ChargePart, ...]:
@@ -49,17 +54,18 @@ def charge_record(events: Iterable[ev.Event]) -> ChargeRecord | None:
         match event:
             case ev.CreditsCharged():
                 record = ChargeRecord(event.charge, event.amount, _parts(event.slices, event.overdraft))
-                record.service = event.service
+                record.service, record.budgets = event.service, event.budgets
             case ev.HoldCaptured():
                 parts = _parts((*event.slices, *event.excess), event.overdraft, event.shortfall)
                 record = ChargeRecord(event.charge, event.amount, parts)
-                record.service, record.hold = event.service, event.hold
+                record.service, record.hold, record.budgets = event.service, event.hold, event.budgets
             case ev.ChargeRefunded() if record is not None:
                 record.refunded = event.refunded_total
                 continue
             case _:
                 continue
         record.reference, record.member, record.charged_at = event.reference, event.member, event.at
+        record.version = event.account_version
     return record
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
+from services.ledger.domain.budgets import BudgetPeriod, Budgets
+
 Source = Literal["paid", "promo", "allowance", "code", "earned", "refund", "cashback", "referral", "opening"]
 RevokePolicy = Literal["debt", "absorb", "block"]
 NEVER = 1 << 62
@@ -169,6 +171,15 @@ class Crossing:
 
 
 @dataclass(slots=True)
+class Earned:
+    """What was earned in the period that ends `until`: how often by a rule, or how much under a cap."""
+
+    period: BudgetPeriod
+    amount: int
+    until: int | None
+
+
+@dataclass(slots=True)
 class Profile:
     """What is set about an account and seldom changes."""
 
@@ -190,7 +201,8 @@ class Account:
     """One account, (app, user, asset), as of its `version`. `version` 0 is an account that was never opened.
 
     `lots` are in burn-down order and `holds` in no order that matters. `due_at` is when time alone next changes
-    something: a hold's limit, a lot's expiry or its start.
+    something: a hold's limit, a lot's expiry or its start. `earned` counts what each earning rule ever gave,
+    `earned_times` those that earn anew in each period, and `earned_under` the app's caps, by their period.
     """
 
     profile: Profile
@@ -207,6 +219,9 @@ class Account:
     holds: dict[str, Hold] = field(default_factory=dict)
     earned: dict[str, int] = field(default_factory=dict)
     crossings: dict[int, Crossing] = field(default_factory=dict)
+    earned_times: dict[str, Earned] = field(default_factory=dict)
+    earned_under: dict[str, Earned] = field(default_factory=dict)
+    budgets: Budgets | None = None
 
     def clone(self) -> Account:
         """A copy that shares every part; its fields can be set before anybody else sees it."""
@@ -225,6 +240,9 @@ class Account:
             self.holds,
             self.earned,
             self.crossings,
+            self.earned_times,
+            self.earned_under,
+            self.budgets,
         )
 
     def free(self, service: str | None = None) -> int:

@@ -9,6 +9,7 @@ from libs.events.contracts.ledger import commands as sent
 from libs.service.clock import from_datetime
 from services.ledger.domain import commands as cmd
 from services.ledger.domain.amounts import AmountError, parse_positive, parse_signed
+from services.ledger.domain.budgets import Budget
 from services.ledger.domain.rejections import invalid
 from services.ledger.domain.state import CostBasis, Threshold
 
@@ -162,6 +163,29 @@ def change(body: sent.ChangeAccountBody, _target: str, _role: str, scale: int, l
 def set_thresholds(body: sent.ThresholdsBody, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
     """The account's own thresholds, all of them."""
     return cmd.ChangeAccount(labels=labels, thresholds=_thresholds(body.thresholds, scale))
+
+
+def set_budgets(body: sent.SetBudgetsBody, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The account's budgets, all of them; each name is there once."""
+    found: dict[str, Budget] = {}
+    for number, each in enumerate(body.budgets):
+        place = f"budgets.{number}"
+        if each.member is not None and each.key is not None:
+            raise invalid(f"{place}.key", "member_and_key", "A budget counts a member or a key, not both.")
+        limit = _signed(each.limit, scale, f"{place}.limit")
+        if limit < 0:
+            raise invalid(f"{place}.limit", "amount_negative", "A limit is zero or more.")
+        name = each.name or _budget_name(each)
+        if name in found:
+            raise invalid(f"{place}.name", "repeated_budget", f"There is a budget '{name}' already; give it a name.")
+        found[name] = Budget(name, each.period, limit, each.hard, each.member, each.key)
+    return cmd.SetBudgets(labels=labels, budgets=tuple(found.values()))
+
+
+def _budget_name(given: sent.BudgetSetting) -> str:
+    if given.member is not None:
+        return f"member:{given.member}:{given.period}"
+    return given.period if given.key is None else f"key:{given.key}:{given.period}"
 
 
 def _thresholds(given: Any, scale: int) -> tuple[Threshold, ...]:

@@ -91,6 +91,14 @@ _KINDS = (
         user_field="user",
     ),
     Kind("account.thresholds", sent.ThresholdsBody, building.set_thresholds, id_field="user", user_field="user"),
+    Kind(
+        "account.budgets",
+        sent.SetBudgetsBody,
+        building.set_budgets,
+        sent.SetBudgets,
+        id_field="user",
+        user_field="user",
+    ),
     Kind("account.erase", sent.Body, building.erase, id_field="user", user_field="user"),
 )
 KINDS = {kind.name: kind for kind in _KINDS}
@@ -151,6 +159,7 @@ def request_for(
         fields.reason,
         fields.member,
         None if text is None else hashlib.sha256(text.salt + text.body.encode()).hexdigest(),
+        origin.caller,
     )
     build, role = kind.build, origin.role
     named = [getattr(fields, name) for name in kind.names]

@@ -9,10 +9,12 @@ import orjson
 from asyncpg import Record
 
 from libs.service.clock import from_datetime, to_datetime
+from services.ledger.domain.budgets import Budget, Budgets, Count, Reservation
 from services.ledger.domain.state import (
     Account,
     CostBasis,
     Crossing,
+    Earned,
     Hold,
     HoldTerms,
     Lot,
@@ -65,7 +67,39 @@ def facts_of(account: Account) -> str:
         facts["earned"] = account.earned
     if account.crossings:
         facts["crossings"] = {str(k): [c.generation, c.armed] for k, c in sorted(account.crossings.items())}
+    if account.earned_times:
+        facts["earned_times"] = _earned_facts(account.earned_times)
+    if account.earned_under:
+        facts["earned_under"] = _earned_facts(account.earned_under)
+    if account.budgets is not None:
+        facts["budgets"] = _budgets_facts(account.budgets)
     return orjson.dumps(facts).decode()
+
+
+def _earned_facts(earned: dict[str, Earned]) -> dict[str, list[Any]]:
+    return {name: [each.period, each.amount, each.until] for name, each in earned.items()}
+
+
+def _budgets_facts(book: Budgets) -> dict[str, list[Any]]:
+    """Budgets as lists of lists; `reserved` names each hold with what it reserves."""
+    return {
+        "set": [[b.name, b.period, b.limit, b.hard, b.member, b.key, b.since, b.version] for b in book.budgets],
+        "counts": [[*key, count.start, count.end, count.used, count.told] for key, count in book.counts.items()],
+        "reserved": [
+            [hold, [[part.name, part.member, part.end, part.amount] for part in parts]]
+            for hold, parts in book.reserved.items()
+        ],
+    }
+
+
+def _budgets_of(facts: dict[str, list[Any]] | None) -> Budgets | None:
+    if facts is None:
+        return None
+    return Budgets(
+        tuple(Budget(*each) for each in facts["set"]),
+        {(name, member): Count(*each) for name, member, *each in facts["counts"]},
+        {hold: tuple(Reservation(*part) for part in parts) for hold, parts in facts["reserved"]},
+    )
 
 
 def account_of(row: Record) -> Account:
@@ -97,6 +131,9 @@ def account_of(row: Record) -> Account:
         _time_us(row["due_at"]),
         earned=facts.get("earned", {}),
         crossings={int(k): Crossing(*pair) for k, pair in facts.get("crossings", {}).items()},
+        earned_times={name: Earned(*each) for name, each in facts.get("earned_times", {}).items()},
+        earned_under={name: Earned(*each) for name, each in facts.get("earned_under", {}).items()},
+        budgets=_budgets_of(facts.get("budgets")),
     )
 
 

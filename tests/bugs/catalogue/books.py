@@ -190,9 +190,9 @@ BOOKS = (
         "I6",
         (
             Edit(
-                _GRANTING,
-                "if recorder.account.earned.get(rule.remembered_as):",
-                "if recorder.account.earned.get(command.action + '!'):",
+                f"{_DOMAIN}/decide/earning.py",
+                "account.earned.get(rule.remembered_as, 0) >= rule.times",
+                "account.earned.get(rule.remembered_as + '!', 0) >= rule.times",
             ),
         ),
         (f"{_TESTS}/test_accounts.py",),

@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from libs.events.contracts.base import Command, contract
 from libs.events.contracts.ledger.fields import (
     Amount,
+    BudgetPeriod,
     ChargeId,
     Description,
     GrantedSource,
     GrantId,
     HoldId,
     Label,
+    Members,
     Metadata,
     Moment,
     Name,
@@ -67,6 +69,23 @@ class ThresholdSetting(BaseModel):
 
 
 Thresholds = Annotated[tuple[ThresholdSetting, ...], Field(max_length=20)]
+
+
+class BudgetSetting(BaseModel):
+    """How much may be spent in a period: by a `member` (`*`: by each), by whoever has a `key`, or by all together.
+
+    The key is the `sub` of a caller's token. A hard budget refuses what would exceed it, a soft one tells. Without a
+    name it gets one from what it counts: `month`, `member:ann:day`, `key:bot:week`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Label | None = None
+    member: Members | None = None
+    key: Label | None = None
+    period: BudgetPeriod
+    limit: Amount
+    hard: bool = True
 
 
 @contract("ledger.grant_credits.v1")
@@ -261,5 +280,18 @@ class ChangeAccountBody(Body):
 @contract("ledger.change_account.v1")
 class ChangeAccount(ChangeAccountBody, Command):
     """Set what is given and leave the rest; opens the account if need be."""
+
+    user: User
+
+
+class SetBudgetsBody(Body):
+    """Replace the account's budgets. What is counted goes on under the same name, unless something else is counted."""
+
+    budgets: tuple[BudgetSetting, ...] = Field(max_length=100)
+
+
+@contract("ledger.set_budgets.v1")
+class SetBudgets(SetBudgetsBody, Command):
+    """Replace the account's budgets. What is counted goes on under the same name, unless something else is counted."""
 
     user: User

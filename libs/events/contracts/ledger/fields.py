@@ -162,6 +162,17 @@ Source = Literal["paid", "promo", "allowance", "code", "earned", "refund", "cash
 GrantedSource = Literal["paid", "promo", "code", "earned", "refund", "cashback", "referral", "opening"]
 """What a grant may say of itself: allowances are made by the ledger only."""
 
+BudgetPeriod = Literal["day", "week", "month", "lifetime"]
+"""How long a budget counts before it begins anew."""
+
+_MEMBERS = rf"\*|{_USER}"
+Members = Annotated[
+    str,
+    AfterValidator(_matching(_MEMBERS, "invalid_member", "A member is written as a user is; * is each member.")),
+    _schema(f"({_MEMBERS})"),
+]
+"""A member, or `*`: each member by itself."""
+
 RevokePolicy = Literal["debt", "absorb", "block"]
 """What becomes of credits that were spent before their grant is revoked."""
 

@@ -36,6 +36,7 @@ _RULES: dict[type, Callable[[Recorder, Any], Decision]] = {
     cmd.Unfreeze: accounts.unfreeze,
     cmd.Close: accounts.close,
     cmd.ChangeAccount: accounts.change,
+    cmd.SetBudgets: accounts.set_budgets,
     cmd.Erase: accounts.erase,
 }
 

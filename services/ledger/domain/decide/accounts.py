@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
+from services.ledger.domain.budgets import Budget
+from services.ledger.domain.decide import budgets
 from services.ledger.domain.decide.recorder import Decision, Recorder
 from services.ledger.domain.decide.spending import require_open
 from services.ledger.domain.rejections import conflict, not_found
@@ -42,6 +44,29 @@ def describe(recorder: Recorder) -> dict[str, object]:
             {"below": recorder.amount(t.level), "rearm_at": recorder.amount(t.rearm_at)} for t in profile.thresholds
         ],
     }
+
+
+def set_budgets(recorder: Recorder, command: cmd.SetBudgets) -> Decision:
+    """Open the account if need be, and put these budgets in the place of its own; 409 `too_many_budgets`.
+
+    One that counts as another of its name did (the same period, of the same member or key) keeps what is counted.
+    """
+    require_open(recorder.account)
+    limit = recorder.context.config.document.policies.budgets_max
+    if len(command.budgets) > limit:
+        detail = f"An account of this app has at most {limit} budgets."
+        raise conflict("too_many_budgets", detail, {"budgets": len(command.budgets), "limit": limit})
+    recorder.open()
+    present = () if recorder.account.budgets is None else recorder.account.budgets.budgets
+    if _told(command.budgets) != _told(present):
+        recorder.record_main(ev.BudgetSet(budgets=_told(command.budgets)))
+    profile = recorder.account.profile
+    shown = budgets.describe(recorder.account, recorder.context.config.zone, recorder.now)
+    return Decision(200, {"id": profile.user, "user": profile.user, "budgets": shown})
+
+
+def _told(those: tuple[Budget, ...]) -> tuple[ev.BudgetOf, ...]:
+    return tuple(ev.BudgetOf(b.name, b.period, ev.Units(b.limit), b.hard, b.member, b.key) for b in those)
 
 
 def freeze(recorder: Recorder, command: cmd.Freeze) -> Decision:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from services.ledger.domain import events as ev
+from services.ledger.domain.decide import budgets
 from services.ledger.domain.decide.recorder import Recorder, returned
 from services.ledger.domain.state import Account, Hold, Lot, Phase
 
@@ -40,6 +41,7 @@ def _expire_hold(recorder: Recorder, hold: Hold) -> None:
             due_at=ev.Time(hold.expires_at),
             reference=hold.terms.reference,
             member=hold.terms.member,
+            budgets=budgets.released(recorder, hold.terms.id),
         )
     )
 

@@ -8,6 +8,7 @@ from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import UNITS_MAX
 from services.ledger.domain.codec import format_time
+from services.ledger.domain.decide import budgets, earning
 from services.ledger.domain.decide.recorder import Decision, Recorder, split
 from services.ledger.domain.decide.spending import end_hold, open_hold, require_open
 from services.ledger.domain.postings import REVOKED
@@ -117,21 +118,29 @@ def grant(recorder: Recorder, command: cmd.Grant) -> Decision:
 
 
 def act(recorder: Recorder, command: cmd.Act) -> Decision:
-    """Earn what a rule gives for an action, once per user and group."""
+    """Earn what a rule gives for an action, as often as it may; rules of a group count together."""
     config = recorder.context.config
     config.require("actions")
     rule = config.rules.get(command.action)
     if rule is None or rule.asset != recorder.account.profile.asset:
         raise Rejected(404, "unknown_action", f"This app has no earning rule for '{command.action}'.")
     require_open(recorder.account)
-    if recorder.account.earned.get(rule.remembered_as):
-        raise conflict("already_earned", "This user has already earned the credits of this action.")
+    earned_times = earning.times(recorder, rule)
+    earned_under = earning.under(recorder, rule)
     check_lots(recorder, 1)
     _check_ceiling(recorder, rule.amount)
     expires_at = None if rule.expires_after_us is None else recorder.now + rule.expires_after_us
     recorder.open()
     lot = _repaying(recorder, LotPlan(rule.amount, "earned", expires_at=expires_at))
-    recorder.record_main(ev.CreditsGranted(lot=lot, action=command.action, earned_as=rule.remembered_as))
+    recorder.record_main(
+        ev.CreditsGranted(
+            lot=lot,
+            action=command.action,
+            earned_as=rule.remembered_as,
+            earned_times=earned_times,
+            earned_under=earned_under,
+        )
+    )
     recorder.repay([lot.grant])
     return Decision(201, {**_grant_body(recorder, lot), "action": command.action})
 
@@ -255,6 +264,7 @@ def refund(recorder: Recorder, command: cmd.Refund) -> Decision:
             lots=lots,
             overdraft=ev.Units(overdraft),
             owed=ev.Units(owed),
+            budgets=budgets.refunded(recorder, record, amount),
         )
     )
     recorder.repay([lot.grant for lot in lots])

@@ -1,4 +1,7 @@
-"""Charges and holds: what takes credits. None of it takes `available` below zero."""
+"""Charges and holds: what takes credits. None of it takes `available` below zero.
+
+A budget refuses what it does not allow after the balance has been asked, and never a capture: the work is done.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.codec import format_time
+from services.ledger.domain.decide import budgets
 from services.ledger.domain.decide.recorder import Decision, Recorder, returned, split
 from services.ledger.domain.postings import REVENUE, REVOKED
 from services.ledger.domain.rejections import Rejected, conflict, invalid, not_found
@@ -53,7 +57,10 @@ def charge(recorder: Recorder, command: cmd.Charge) -> Decision:
     available = account.available(command.service)
     if command.amount > available:
         raise short(recorder, command.amount, available, available + account.owed)
+    asked = budgets.claims(recorder, command.labels)
+    budgets.check(recorder, asked, command.amount)
     slices = split(account.burn_order(command.service), command.amount)
+    uses = budgets.counted(asked, command.amount)
     charge_id = recorder.context.ids.new("charge")
     recorder.record_main(
         ev.CreditsCharged(
@@ -62,8 +69,10 @@ def charge(recorder: Recorder, command: cmd.Charge) -> Decision:
             slices=tuple(slices),
             overdraft=ev.Units(command.amount - sum(s.amount for s in slices)),
             service=command.service,
+            budgets=uses,
         )
     )
+    budgets.tell(recorder, uses)
     return Decision(201, {"id": charge_id, "amount": recorder.amount(command.amount), "service": command.service})
 
 
@@ -98,7 +107,10 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
     least = 1 if command.partial else command.amount
     if least > holdable:
         raise short(recorder, least, holdable, without_debt)
-    amount = min(command.amount, holdable)
+    asked = budgets.claims(recorder, command.labels)
+    budgets.check(recorder, asked, least)
+    amount = min(command.amount, holdable, budgets.left(asked))
+    uses = budgets.counted(asked, amount)
     hold_id = recorder.context.ids.new("hold")
     expires_at = ev.Time(recorder.now + ttl_s * SECOND_US)
     recorder.record_main(
@@ -110,8 +122,10 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
             limit_at=ev.Time(recorder.now + max_s * SECOND_US),
             service=command.service,
             grant=command.grant,
+            budgets=uses,
         )
     )
+    budgets.tell(recorder, uses)
     return Decision(
         201,
         {
@@ -185,6 +199,7 @@ def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
     shortfall = missing - overdraft
     charge_id = recorder.context.ids.new("charge")
     debt = sum(_escaped_revoke(account.lots[s.lot], s.amount) for s in pinned)
+    uses = budgets.captured(recorder, hold, amount, sum(s.amount for s in pinned), final=command.final)
     recorder.record_main(
         ev.HoldCaptured(
             hold=command.hold,
@@ -198,8 +213,10 @@ def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
             final=command.final,
             released=returned(account, rest) if command.final and rest else None,
             service=hold.terms.service,
+            budgets=uses,
         )
     )
+    budgets.tell(recorder, uses)
     if shortfall:
         recorder.record(ev.OwedRecorded(amount=ev.Units(shortfall), cause=charge_id, against=REVENUE))
     if debt:
@@ -244,6 +261,7 @@ def end_hold(recorder: Recorder, hold: Hold, cause: str) -> ev.HoldReleased:
         captured_total=ev.Units(hold.captured),
         released=returned(recorder.account, slices),
         cause=cause,
+        budgets=budgets.released(recorder, hold.terms.id),
     )
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.ledger.domain.events.parts import ZERO, AccountEvent, NewLot, SliceOf, Time, Units
+from services.ledger.domain.events.parts import (
+    ZERO,
+    AccountEvent,
+    BudgetUse,
+    EarnedTimes,
+    EarnedUnder,
+    NewLot,
+    SliceOf,
+    Time,
+    Units,
+)
 from services.ledger.domain.state import RevokePolicy, Source
 
 
@@ -14,6 +24,12 @@ class CreditsGranted(AccountEvent):
     action: str | None = None
     earned_as: str | None = None
     """What the earning rule remembers: its group, or the action itself."""
+
+    earned_times: EarnedTimes | None = None
+    """Of a rule that earns anew in each period."""
+
+    earned_under: tuple[EarnedUnder, ...] = ()
+    """The app's caps that this counts for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +57,7 @@ class CreditsCharged(AccountEvent):
     slices: tuple[SliceOf, ...]
     overdraft: Units = ZERO
     service: str | None = None
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +70,7 @@ class ChargeRefunded(AccountEvent):
     lots: tuple[NewLot, ...] = ()
     overdraft: Units = ZERO
     owed: Units = ZERO
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

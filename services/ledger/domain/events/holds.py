@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.ledger.domain.events.parts import ZERO, AccountEvent, Returned, SliceOf, Time, Units
+from services.ledger.domain.events.parts import ZERO, AccountEvent, BudgetUse, Returned, SliceOf, Time, Units
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,12 +16,14 @@ class HoldCreated(AccountEvent):
     limit_at: Time
     service: str | None = None
     grant: str | None = None
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
 class HoldExtended(AccountEvent):
     hold: str
     expires_at: Time
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class HoldCaptured(AccountEvent):
     final: bool = True
     released: Returned | None = None
     service: str | None = None
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class HoldReleased(AccountEvent):
     cause: str = "released"
     """`released` by a command, or `revoked` together with its grant."""
 
+    budgets: tuple[BudgetUse, ...] = ()
+
 
 @dataclass(slots=True, kw_only=True)
 class HoldExpired(AccountEvent):
@@ -59,3 +64,4 @@ class HoldExpired(AccountEvent):
     captured_total: Units
     released: Returned
     due_at: Time
+    budgets: tuple[BudgetUse, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NewType
 
+from services.ledger.domain.budgets import BudgetPeriod
 from services.ledger.domain.state import CostBasis, Origin, Source
 
 Units = NewType("Units", int)
@@ -77,6 +78,47 @@ class ThresholdOf:
 
     level: Units
     rearm_at: Units
+
+
+@dataclass(slots=True)
+class BudgetOf:
+    """A budget as it was set: of one `member` (`*`: of each), of whoever has a `key`, or of all together."""
+
+    name: str
+    period: BudgetPeriod
+    limit: Units
+    hard: bool = True
+    member: str | None = None
+    key: str | None = None
+
+
+@dataclass(slots=True)
+class BudgetUse:
+    """What a budget counts after an event, in the period from `period_start` on: spent, and reserved by open holds."""
+
+    name: str
+    used: Units
+    period_start: Time
+    period_end: Time | None = None
+    member: str | None = None
+
+
+@dataclass(slots=True)
+class EarnedTimes:
+    """How often an earning rule has earned in the period that ends `until`."""
+
+    period: BudgetPeriod
+    times: int
+    until: Time | None = None
+
+
+@dataclass(slots=True)
+class EarnedUnder:
+    """What all earning rules together have earned under a cap, in the period that ends `until`."""
+
+    period: BudgetPeriod
+    earned: Units
+    until: Time | None = None
 
 
 @dataclass(slots=True, kw_only=True)

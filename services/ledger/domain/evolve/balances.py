@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.ledger.domain import events as ev
+from services.ledger.domain.evolve.budgets import count
 from services.ledger.domain.evolve.lots import Rules, add_lots, put, take
-from services.ledger.domain.state import STALE, Account, Phase
+from services.ledger.domain.state import STALE, Account, Earned, Phase
 
 
 def _credits_granted(a: Account, e: ev.CreditsGranted) -> None:
@@ -12,6 +13,11 @@ def _credits_granted(a: Account, e: ev.CreditsGranted) -> None:
     a.granted_total += e.lot.amount
     if e.earned_as is not None:
         a.earned = {**a.earned, e.earned_as: a.earned.get(e.earned_as, 0) + 1}
+        if e.earned_times is not None:
+            told = e.earned_times
+            a.earned_times = {**a.earned_times, e.earned_as: Earned(told.period, told.times, told.until)}
+        for cap in e.earned_under:
+            a.earned_under = {**a.earned_under, cap.period: Earned(cap.period, cap.earned, cap.until)}
     a.due_at = STALE
 
 
@@ -31,6 +37,7 @@ def _credits_charged(a: Account, e: ev.CreditsCharged) -> None:
     a.overdraft_used += e.overdraft
     if take(a, e.slices):
         a.due_at = STALE
+    count(a, e.budgets, e.at)
 
 
 def _charge_refunded(a: Account, e: ev.ChargeRefunded) -> None:
@@ -39,6 +46,7 @@ def _charge_refunded(a: Account, e: ev.ChargeRefunded) -> None:
     put(a, e.slices)
     add_lots(a, e.lots, e.at)
     a.due_at = STALE
+    count(a, e.budgets, e.at)
 
 
 def _lot_expired(a: Account, e: ev.LotExpired) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.ledger.domain import events as ev
+from services.ledger.domain.evolve.budgets import count, draw, let_go, reserve
 from services.ledger.domain.evolve.lots import Rules, take, unpin
 from services.ledger.domain.state import STALE, Account, Hold, HoldTerms, Slice
 
@@ -16,6 +17,8 @@ def _hold_created(a: Account, e: ev.HoldCreated) -> None:
     terms = HoldTerms(e.hold, e.amount, e.at, e.limit_at, e.service, e.grant, e.member, e.reference)
     a.holds = {**a.holds, e.hold: Hold(terms, tuple(Slice(s.lot, s.amount) for s in e.slices), e.expires_at)}
     a.due_at = e.expires_at if a.due_at is None else min(a.due_at, e.expires_at)
+    count(a, e.budgets, e.at)
+    reserve(a, e.hold, e.amount, e.budgets)
 
 
 def _hold_extended(a: Account, e: ev.HoldExtended) -> None:
@@ -50,10 +53,13 @@ def _hold_captured(a: Account, e: ev.HoldCaptured) -> None:
     holds = dict(a.holds)
     if e.final:
         del holds[e.hold]
+        let_go(a, e.hold)
     else:
+        draw(a, e.hold, e.slices)
         holds[e.hold] = Hold(hold.terms, _without(hold.slices, e.slices), hold.expires_at, hold.captured + e.amount)
     a.holds = holds
     a.due_at = STALE
+    count(a, e.budgets, e.at)
 
 
 def _hold_ended(a: Account, e: ev.HoldReleased | ev.HoldExpired) -> None:
@@ -61,6 +67,8 @@ def _hold_ended(a: Account, e: ev.HoldReleased | ev.HoldExpired) -> None:
     holds = a.holds = dict(a.holds)
     del holds[e.hold]
     a.due_at = STALE
+    let_go(a, e.hold)
+    count(a, e.budgets, e.at)
 
 
 RULES: Rules = {

@@ -19,10 +19,14 @@ class AssetSpec(Strict):
 class PoliciesSpec(Strict):
     """How the app wants the cases that have no one right answer to be settled.
 
-    `lots_max`: lots that one account may have, before gifts and transfers to it are refused.
+    `lots_max`: lots that one account may have, before gifts and transfers to it are refused. `budgets_max`: budgets
+    that one account may have. `budget_members_max`: members that one of them counts in a period, before others are
+    refused.
     """
 
     lots_max: int = Field(default=1000, ge=1, le=10_000)
+    budgets_max: int = Field(default=20, ge=0, le=100)
+    budget_members_max: int = Field(default=1000, ge=1, le=10_000)
     capture_tolerance_percent: int = Field(default=0, ge=0, le=1000)
     refund_grace_s: int = Field(default=7 * DAY_S, gt=0, le=DURATION_S_MAX)
     revoke: RevokePolicy = "debt"

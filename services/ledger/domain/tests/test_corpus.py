@@ -14,6 +14,7 @@ from libs.events.contracts.base import encode as encode_published
 from libs.events.contracts.base import model_of
 from libs.events.contracts.ledger import events as published
 from services.ledger.domain import events as ev
+from services.ledger.domain.budgets import Budget, Budgets, Count
 from services.ledger.domain.codec import EVENT_TYPES, decode, encode
 from services.ledger.domain.evolve import evolve
 from services.ledger.domain.postings import postings
@@ -44,7 +45,17 @@ def account_for(event: ev.AccountEvent, payload: str) -> Account:
     holds = {id_: Hold(HoldTerms(id_, PLENTY, 0, PLENTY), parts, PLENTY) for id_ in re.findall(r"hold_\w{28}", payload)}
     account = Account(Profile("coins", "ann", "coins", SCALE, 0), version=event.account_version - 1)
     crossings = {int(level): Crossing(1, armed=False) for level in event.rearmed}
-    return replace(account, lots=lots, holds=holds, overdraft_used=PLENTY, crossings=crossings)
+    return replace(
+        account, lots=lots, holds=holds, overdraft_used=PLENTY, crossings=crossings, budgets=budgets_for(event)
+    )
+
+
+def budgets_for(event: ev.AccountEvent) -> Budgets | None:
+    """The budgets that an event counts for."""
+    if isinstance(event, ev.BudgetExceeded):
+        return Budgets((), {(event.budget, event.member): Count(event.period_start, event.period_end)})
+    uses = [] if isinstance(event, ev.BudgetSet) else getattr(event, "budgets", ())
+    return Budgets(tuple(Budget(use.name, "day", PLENTY) for use in uses)) if uses else None
 
 
 def test_every_event_has_a_specimen() -> None:

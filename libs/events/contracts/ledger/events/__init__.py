@@ -26,12 +26,17 @@ from libs.events.contracts.ledger.events.balances import (
     OwedRecorded,
     OwedRepaid,
 )
+from libs.events.contracts.ledger.events.budgets import BudgetExceeded, BudgetSet
 from libs.events.contracts.ledger.events.holds import HoldCaptured, HoldCreated, HoldExpired, HoldExtended, HoldReleased
 from libs.events.contracts.ledger.events.parts import (
     AccountEvent,
     AppEvent,
     Balances,
+    BudgetOf,
+    BudgetUse,
     CostBasisOf,
+    EarnedTimes,
+    EarnedUnder,
     MovedLot,
     NewLot,
     OriginOf,
@@ -51,6 +56,10 @@ __all__ = [
     "AppEvent",
     "BalanceAdjusted",
     "Balances",
+    "BudgetExceeded",
+    "BudgetOf",
+    "BudgetSet",
+    "BudgetUse",
     "ChargeRefunded",
     "CommandRefused",
     "CommandRepeated",
@@ -58,6 +67,8 @@ __all__ = [
     "CostBasisOf",
     "CreditsCharged",
     "CreditsGranted",
+    "EarnedTimes",
+    "EarnedUnder",
     "GrantRevoked",
     "HoldCaptured",
     "HoldCreated",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.events.contracts.base import contract
-from libs.events.contracts.ledger.events.parts import AccountEvent, NewLot, SliceOf
+from libs.events.contracts.ledger.events.parts import AccountEvent, BudgetUse, EarnedTimes, EarnedUnder, NewLot, SliceOf
 from libs.events.contracts.ledger.fields import Credits, RevokePolicy, Source, Time
 
 
@@ -14,6 +14,8 @@ class CreditsGranted(AccountEvent):
     lot: NewLot
     action: str | None = None
     earned_as: str | None = None
+    earned_times: EarnedTimes | None = None
+    earned_under: tuple[EarnedUnder, ...] = ()
 
 
 @contract("ledger.grant_revoked.v1")
@@ -42,6 +44,7 @@ class CreditsCharged(AccountEvent):
     slices: tuple[SliceOf, ...]
     overdraft: Credits = "0"
     service: str | None = None
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @contract("ledger.charge_refunded.v1")
@@ -56,6 +59,7 @@ class ChargeRefunded(AccountEvent):
     lots: tuple[NewLot, ...] = ()
     overdraft: Credits = "0"
     owed: Credits = "0"
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @contract("ledger.lot_expired.v1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.events.contracts.base import contract
-from libs.events.contracts.ledger.events.parts import AccountEvent, Returned, SliceOf
+from libs.events.contracts.ledger.events.parts import AccountEvent, BudgetUse, Returned, SliceOf
 from libs.events.contracts.ledger.fields import Credits, Time
 
 
@@ -18,6 +18,7 @@ class HoldCreated(AccountEvent):
     limit_at: Time
     service: str | None = None
     grant: str | None = None
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @contract("ledger.hold_extended.v1")
@@ -26,6 +27,7 @@ class HoldExtended(AccountEvent):
 
     hold: str
     expires_at: Time
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @contract("ledger.hold_captured.v1")
@@ -43,6 +45,7 @@ class HoldCaptured(AccountEvent):
     final: bool = True
     released: Returned | None = None
     service: str | None = None
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @contract("ledger.hold_released.v1")
@@ -54,6 +57,7 @@ class HoldReleased(AccountEvent):
     captured_total: Credits
     released: Returned
     cause: str = "released"
+    budgets: tuple[BudgetUse, ...] = ()
 
 
 @contract("ledger.hold_expired.v1")
@@ -65,3 +69,4 @@ class HoldExpired(AccountEvent):
     captured_total: Credits
     released: Returned
     due_at: Time
+    budgets: tuple[BudgetUse, ...] = ()

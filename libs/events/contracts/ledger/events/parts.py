@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from libs.events.contracts.base import Event
-from libs.events.contracts.ledger.fields import Credits, Source, Time
+from libs.events.contracts.ledger.fields import BudgetPeriod, Credits, Source, Time
 
 
 class Part(BaseModel):
@@ -84,6 +84,43 @@ class ThresholdOf(Part):
 
     level: Credits
     rearm_at: Credits
+
+
+class BudgetOf(Part):
+    """A budget as it was set: of one `member` (`*`: of each), of whoever has a `key`, or of all together."""
+
+    name: str
+    period: BudgetPeriod
+    limit: Credits
+    hard: bool = True
+    member: str | None = None
+    key: str | None = None
+
+
+class BudgetUse(Part):
+    """What a budget counts after the event, in the period from `period_start` on: spent, and reserved by open holds."""
+
+    name: str
+    used: Credits
+    period_start: Time
+    period_end: Time | None = None
+    member: str | None = None
+
+
+class EarnedTimes(Part):
+    """How often an earning rule has earned in the period that ends `until`."""
+
+    period: BudgetPeriod
+    times: int
+    until: Time | None = None
+
+
+class EarnedUnder(Part):
+    """What all earning rules together have earned under a cap, in the period that ends `until`."""
+
+    period: BudgetPeriod
+    earned: Credits
+    until: Time | None = None
 
 
 class AccountEvent(Event):

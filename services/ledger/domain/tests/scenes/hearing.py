@@ -37,11 +37,12 @@ class Hearing:
             )
 
     def end(self) -> Told:
-        """All that was told, and how the accounts are left."""
+        """All that was told, and how the accounts are left, without what is empty."""
         for user in self.story.book.accounts:
             account = asdict(self.story.book.seen(user))
             account["crossings"] = {str(level): crossing for level, crossing in account["crossings"].items()}
-            self.told.append({"account": user, **self._short(account)})
+            there = {name: value for name, value in account.items() if value not in (None, {})}
+            self.told.append({"account": user, **self._short(there)})
         return self.told
 
     def _short(self, told: dict[str, Any]) -> dict[str, Any]:
