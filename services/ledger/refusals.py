@@ -12,9 +12,14 @@ NEXT = {
     "already_earned": "Nothing is left to do: this action, or another one of its group, has earned.",
     "batch_partly_known": "GET /v1/commands/{key} tells what became of those in `known`; "
     "send the others as a batch of their own.",
+    "already_earned": "Nothing is left to do: this action, or others of its group, have earned as often as they may; "
+    "`next_at`, where it is there, is when they earn again.",
+    "budget_exceeded": "Nothing was taken. Wait until `resets_at`, ask for less, or raise the limit "
+    "(PUT /v1/accounts/{user}/budgets); then ask again under a new key.",
     "capture_exceeds_tolerance": "Capture at most `capturable` and charge the rest apart, "
     "or raise policies.capture_tolerance_percent in the app's file.",
     "config_conflict": "Leave as it is what the detail names; `tallystick app plan` shows what a file would change.",
+    "earning_cap_reached": "Nothing was given: actions earn again from `next_at` on, where it is there.",
     "feature_disabled": FeatureDisabled.next,
     "grant_spent": "Revoke it with the policy `debt` or `absorb`, or leave it as it is.",
     "hold_resolved": "`hold` says how it ended; what is still to be paid needs a new hold or a charge.",
@@ -26,11 +31,13 @@ NEXT = {
     "not_leader": NotLeader.next,
     "refund_exceeds_charge": "Refund at most `refundable`.",
     "scope_missing": ScopeMissing.next,
+    "too_many_budgets": "Set fewer, or raise policies.budgets_max in the app's file.",
     "too_many_freezes": "Lift freezes that are no longer needed first.",
     "too_many_holds": "Capture or release holds that are no longer needed, "
     "or raise hold_limits.open_max in the app's file.",
     "too_many_lots": "Let the account spend first, or ask for less at once; "
     "policies.lots_max in the app's file says how many lots gifts and transfers may make.",
+    "too_many_members": "Wait until the budget's period ends, or raise policies.budget_members_max in the app's file.",
     "transfer_settled": "Nothing is left to do: the step has been taken.",
     "unique_ref_taken": "`first` is what the reference stands for; use another reference for another thing.",
     "unknown_action": "The app's actions are the `earning_rules` of GET /v1/config.",

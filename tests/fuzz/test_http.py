@@ -30,10 +30,12 @@ BODIES: dict[str, dict[str, object]] = {
     "/adjustments": {"user": "ann", "amount": "-1", "reason": "fix"},
     "/actions": {"user": "ann", "action": "start"},
     "/accounts/ann/thresholds": {"thresholds": [{"below": "5", "rearm_at": "9"}]},
+    "/accounts/ann/budgets": {"budgets": [{"name": "b", "member": "*", "period": "day", "limit": "9", "hard": False}]},
     "/accounts/ann/freeze": {"unique_ref": "x"},
     "/accounts/ann": {"overdraft": "1", "zone": "Asia/Tehran"},
     "/config": DOCUMENT,
 }
+PUT_OF_ACCOUNTS = ("/accounts/ann", "/accounts/ann/thresholds", "/accounts/ann/budgets")
 PATHS = (
     "/accounts/{}",
     "/accounts/{}/state",
@@ -88,7 +90,7 @@ async def odd_bodies(api: Api, chance: random.Random, number: int) -> Counter[st
     counted: Counter[str] = Counter()
     for _ in range(number):
         path, good = chance.choice(list(BODIES.items()))
-        method = "PUT" if path in ("/config", "/accounts/ann", "/accounts/ann/thresholds") else "POST"
+        method = "PUT" if path == "/config" or path in PUT_OF_ACCOUNTS else "POST"
         raw = json.dumps(good).encode()
         content = odd_object(good, chance) if chance.random() < 0.6 else anything([raw], chance)
         answer = await api.send(method, path, content=content)

@@ -23,6 +23,7 @@ from services.ledger.api.support import asset_of, core_of, json_response, own_ac
 from services.ledger.api.views import account_view, hold_view, lot_view, state_view, thresholds_view
 from services.ledger.core import Core
 from services.ledger.domain.config import AppConfig
+from services.ledger.domain.decide.budgets import describe as budgets_view
 from services.ledger.domain.state import Account
 from services.ledger.present import current, reach
 from services.ledger.store import reads
@@ -131,7 +132,8 @@ async def get_state(request: Request) -> Response:
         found = None if seen.account is None else past.Moment(seen.account, seen.position, now)
     if found is None:
         raise NotFound("account")
-    return json_response(state_view(found.account, found.position, found.time_us, query.service))
+    zone = asked.config.at(found.time_us).zone
+    return json_response(state_view(found.account, found.position, found.time_us, query.service, zone))
 
 
 @router.get(
@@ -151,6 +153,19 @@ async def get_thresholds(request: Request) -> Response:
             "app": thresholds_view(found.asked.config.thresholds.get(profile.asset, ()), profile.scale),
         }
     )
+
+
+@router.get(
+    "/{user}/budgets",
+    summary="How much may be spent in a period, and how much of it is used",
+    **described(answer=answers.Budgets, query=AssetQuery, codes=_GONE, path="/{user}"),
+)
+async def get_budgets(request: Request) -> Response:
+    """As of now: what open holds reserve is used, what they gave back is not."""
+    found = await _found(request, AssetQuery)
+    profile = found.account.profile
+    shown = budgets_view(found.account, found.asked.config.zone, found.now)
+    return json_response({"user": profile.user, "asset": profile.asset, "budgets": shown})
 
 
 @router.get(

@@ -211,6 +211,54 @@ class HoldRecord(Answer):
     resolved_at: Time | None
 
 
+class BudgetCount(Answer):
+    """What a budget counts in the present period: spent and reserved (`used`), of it reserved (`held`), and left."""
+
+    used: Credits
+    held: Credits
+    left: Credits
+    period_start: Time
+    period_end: Time | None
+
+
+class MemberCount(BudgetCount):
+    """What a budget of each member counts of one of them."""
+
+    member: str
+
+
+class Budget(Answer):
+    """A budget and what it counts; one of each member (`*`) has `members` in place of `used`, `held` and `left`."""
+
+    name: str
+    member: str | None
+    key: str | None
+    period: str
+    limit: Credits
+    hard: bool
+    used: Credits | None = None
+    held: Credits | None = None
+    left: Credits | None = None
+    members: list[MemberCount] | None = None
+    period_start: Time
+    period_end: Time | None
+
+
+class Budgets(Answer):
+    """The budgets of an account."""
+
+    user: str
+    asset: str
+    budgets: list[Budget]
+
+
+class BudgetsSet(Written):
+    """The budgets of an account after they were set."""
+
+    user: str
+    budgets: list[Budget]
+
+
 class State(Written):
     """The one authoritative answer about an account, as of a position and a time."""
 
@@ -225,6 +273,7 @@ class State(Written):
     holds: list[HoldRecord]
     next_expiry: Time | None
     next_reset: Time | None
+    budgets: list[Budget]
     account_version: int
     time: Time
 

@@ -46,7 +46,15 @@ class Route:
 
 
 _SHORT = ("402 insufficient_credits", "402 account_owes")
-_SPENDING = (*_SHORT, "409 account_frozen", "409 account_closed", "409 too_many_lots", "409 unique_ref_taken")
+_SPENDING = (
+    *_SHORT,
+    "409 account_frozen",
+    "409 account_closed",
+    "409 budget_exceeded",
+    "409 too_many_members",
+    "409 too_many_lots",
+    "409 unique_ref_taken",
+)
 _HOLD = ("404 hold_not_found", "409 hold_resolved")
 _ACCOUNT = ("409 account_closed",)
 
@@ -145,6 +153,7 @@ ROUTES = (
             "403 feature_disabled",
             "404 unknown_action",
             "409 already_earned",
+            "409 earning_cap_reached",
             "409 account_closed",
             "409 too_many_lots",
         ),
@@ -209,6 +218,16 @@ ROUTES = (
         answers.Account,
         status=200,
         codes=_ACCOUNT,
+    ),
+    Route(
+        "PUT",
+        "/accounts/{user}/budgets",
+        "account.budgets",
+        (ADJUST,),
+        "Replace the account's budgets; what is counted goes on under the same name",
+        answers.BudgetsSet,
+        status=200,
+        codes=(*_ACCOUNT, "409 too_many_budgets", "409 unique_ref_taken"),
     ),
     Route(
         "PUT",

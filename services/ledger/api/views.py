@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from services.ledger.domain.amounts import format_units
 from services.ledger.domain.codec import format_time
+from services.ledger.domain.decide.budgets import describe as budgets_view
 from services.ledger.domain.state import Account, Hold, Lot, Phase, Threshold
 from services.ledger.store.reads import ChargeRow, HoldRow
 
@@ -128,8 +130,10 @@ def account_view(account: Account, position: int) -> dict[str, Any]:
     }
 
 
-def state_view(account: Account, position: int, time_us: int, service: str | None) -> dict[str, Any]:
-    """The one authoritative answer about an account."""
+def state_view(
+    account: Account, position: int, time_us: int, service: str | None, app_zone: ZoneInfo
+) -> dict[str, Any]:
+    """The one authoritative answer about an account; periods of budgets go by its zone, else by the app's."""
     profile = account.profile
     scale = profile.scale
     expiries = [
@@ -148,6 +152,7 @@ def state_view(account: Account, position: int, time_us: int, service: str | Non
         "holds": [hold_view(open_hold_row(account, hold), scale) for hold in account.holds.values()],
         "next_expiry": optional_time(min(expiries, default=None)),
         "next_reset": None,
+        "budgets": budgets_view(account, app_zone, time_us),
         "account_version": account.version,
         "time": format_time(time_us),
         "position": position,

@@ -57,6 +57,7 @@ COMMANDS: dict[str, type[cmd.Command]] = {
     "account.unfreeze": cmd.Unfreeze,
     "account.close": cmd.Close,
     "account.change": cmd.ChangeAccount,
+    "account.budgets": cmd.SetBudgets,
     "account.erase": cmd.Erase,
     "sweep": cmd.Sweep,
     "config": ApplyConfig,
@@ -151,7 +152,7 @@ class Ledger:
         digest = None if salted is None else hashlib.sha256(salted.salt + salted.body.encode()).hexdigest()
         if name == "hold":
             fields.setdefault("role", "service")
-        labels = cmd.Labels(reference, unique_ref, reason, member, digest)
+        labels = cmd.Labels(reference, unique_ref, reason, member, digest, caller)
         number = next(self.numbers)
         print_of = hashlib.sha256(repr((name, user, app, asset, sorted(fields.items()))).encode()).digest()
         target = fields.get(_TARGETS.get(name, ""))

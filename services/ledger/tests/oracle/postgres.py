@@ -116,7 +116,7 @@ class PostgresSubject:
         if seen.account is None:
             return None
         config = (await ledger.writer()).configs[self._app]
-        return state_view(at_time(seen.account, config, self._now), seen.position, self._now, service)
+        return state_view(at_time(seen.account, config, self._now), seen.position, self._now, service, config.zone)
 
     def advance(self, seconds: int) -> None:
         """See `Subject.advance`; every other time the jobs have been there already."""

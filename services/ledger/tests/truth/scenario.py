@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.ledger.domain.budgets import EACH, Budget
 from services.ledger.domain.state import CostBasis, Threshold
 from services.ledger.requests import Cursor
 from services.ledger.tests.support import Ledger
@@ -11,7 +12,11 @@ from services.ledger.tests.support import Ledger
 DAY_S = 86_400
 DOCUMENT: dict[str, Any] = {
     "assets": {"coins": {"scale": 2, "default": True}, "stars": {"scale": 0}},
-    "earning_rules": {"start": {"amount": "1.50", "expires_after_s": 10 * DAY_S}},
+    "earning_rules": {
+        "start": {"amount": "1.50", "expires_after_s": 10 * DAY_S},
+        "visit": {"amount": "0.10", "period": "day"},
+    },
+    "earning_caps": [{"amount": "50", "period": "month"}],
     "policies": {"capture_tolerance_percent": 50},
 }
 
@@ -23,6 +28,7 @@ async def everything(ledger: Ledger) -> None:
     await _time(ledger)
     await _debts(ledger)
     await _transfers(ledger)
+    await _budgets(ledger)
     await _by_kafka(ledger)
 
 
@@ -92,6 +98,26 @@ async def _transfers(ledger: Ledger) -> None:
     assert (await ledger.transfer("ben", "liz", 600)).body["status"] == "returned"
     await ledger.do("transfer", "ben", to_user="zoe", amount=100)
     await ledger.do("account.erase", "ann")
+
+
+async def _budgets(ledger: Ledger) -> None:
+    team = (Budget("pool", "month", 300, hard=False), Budget("each", "day", 250, member=EACH), Budget("bot", "day", 5))
+    await ledger.do("grant", "team", amount=1000)
+    await ledger.do("account.budgets", "team", budgets=team)
+    await ledger.do("account.budgets", "team", budgets=team[:2])
+    charge = await ledger.do("charge", "team", amount=150, member="seat:1")
+    hold = await ledger.do("hold", "team", amount=100, member="seat:1", ttl_s=DAY_S)
+    assert (await ledger.do("charge", "team", amount=1, member="seat:1")).body["code"] == "budget_exceeded"
+    await ledger.do("hold.capture", hold=hold.id, amount=60, final=False)
+    gone = await ledger.do("hold", "team", amount=80, member="seat:2", ttl_s=60)
+    ledger.clock.advance(100)
+    assert (await ledger.do("hold.capture", hold=gone.id)).status == 409
+    await ledger.do("charge.refund", charge=charge.id, amount=50)
+    await ledger.do("hold", "team", amount=200, member="seat:3", ttl_s=DAY_S, partial=True)
+    await ledger.do("action", "team", action="visit")
+    ledger.clock.advance(DAY_S)
+    await ledger.do("action", "team", action="visit")
+    await ledger.do("charge", "team", amount=1, member="seat:1")
 
 
 async def _by_kafka(ledger: Ledger) -> None:
