@@ -9,11 +9,10 @@ NEXT = {
     "account_closed": "A closed account stays closed; use another one.",
     "account_frozen": "Lift what `freezes` names (POST /v1/accounts/{user}/unfreeze), then ask again under a new key.",
     "account_owes": "The next credits repay what is owed: let the user top up, then ask again under a new key.",
-    "already_earned": "Nothing is left to do: this action, or another one of its group, has earned.",
-    "batch_partly_known": "GET /v1/commands/{key} tells what became of those in `known`; "
-    "send the others as a batch of their own.",
     "already_earned": "Nothing is left to do: this action, or others of its group, have earned as often as they may; "
     "`next_at`, where it is there, is when they earn again.",
+    "batch_partly_known": "GET /v1/commands/{key} tells what became of those in `known`; "
+    "send the others as a batch of their own.",
     "budget_exceeded": "Nothing was taken. Wait until `resets_at`, ask for less, or raise the limit "
     "(PUT /v1/accounts/{user}/budgets); then ask again under a new key.",
     "capture_exceeds_tolerance": "Capture at most `capturable` and charge the rest apart, "

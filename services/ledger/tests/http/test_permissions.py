@@ -35,11 +35,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/adjustments": {"user": "ann", "amount": "1", "reason": "fix"},
     "/actions": {"user": "ann", "action": "jump"},
     "/thresholds": {"thresholds": []},
-<<<<<<< HEAD
     "/batch": {"commands": [{"type": "charge", "key": "b", "user": "ann", "amount": "1"}]},
-=======
     "/budgets": {"budgets": []},
->>>>>>> a7eb3c2 (Budgets over HTTP and Kafka)
     "/config": DOCUMENT,
     "/test-clock": {"now": "2030-01-01T00:00:00Z"},
 }
