@@ -167,15 +167,16 @@ async def _account_events(
 ) -> AsyncIterator[bytes]:
     following = Following(stream.core, key, partition_of(key[0], key[1], stream.core.partitions))
 
-    def told(moment: Moment) -> bytes:
-        view = state_view(moment.account, moment.position, moment.time_us, service)
+    async def told(moment: Moment) -> bytes:
+        zone = (await stream.core.config(key[0])).at(moment.time_us).zone
+        view = state_view(moment.account, moment.position, moment.time_us, service, zone)
         return sse.event(orjson.dumps(view), name="account", id=str(moment.account.version))
 
     while True:
         await stream.streams.follow(stream.listener)
         async for moment in following.catch_up(seen):
             seen = moment.account.version
-            yield told(moment)
+            yield await told(moment)
         try:
             while True:
                 events = await stream.take()
@@ -183,7 +184,7 @@ async def _account_events(
                 moments = [moment for moment in found if moment is not None]
                 if moments:
                     seen = moments[-1].account.version
-                yield b"".join([told(moment) for moment in moments]) or sse.KEEP_ALIVE
+                yield b"".join([await told(moment) for moment in moments]) or sse.KEEP_ALIVE
         except Behind:
             continue
 
