@@ -184,12 +184,13 @@ def size_part(world: World, report: Report) -> None:
 
 
 def truth_part(world: World, report: Report) -> None:
-    """Verify and rebuild a log of a million events."""
+    """Verify, rebuild and decide again a log of a million events."""
     owner = world.database(TRUTH)
     found = truth.measure(owner, world.postgres.dsn(TRUTH, TRUTH), TRUTH, tell)
     report.facts += [
         ("verify", _of_events(found.events, found.verify_s, found.jobs)),
         ("rebuild and compare", _of_events(found.events, found.rebuild_s, found.jobs)),
+        ("what-if", _of_events(found.events, found.what_if_s, found.jobs)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""How long it takes to prove and to rebuild a ledger of a million events.
+"""How long it takes to prove, to rebuild and to decide again a ledger of a million events.
 
 The log is made in bulk: the ledger's own rules decide every command, its own writer's code makes the rows and their
 hash chain, and COPY brings them into the table, past the queue and the answers. The tables beside the log are then
@@ -30,6 +30,7 @@ from services.ledger.store.log_reads import EVENT_COLUMNS, read_heads
 from services.ledger.store.setup import prepare
 from services.ledger.verify.run import verify
 from services.ledger.verify.workers import Report, each_partition, jobs_default
+from services.ledger.whatif.run import what_if
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin
 
 APP, ASSET = "bench", "credits"
@@ -52,12 +53,14 @@ class Truth:
     made_s: float
     verify_s: float
     rebuild_s: float
+    what_if_s: float
 
     def __str__(self) -> str:
         return (
             f"{self.events:,} events of {self.accounts:,} accounts, {self.jobs} processes: "
             f"verify {self.verify_s:.1f} s ({self.events / self.verify_s:,.0f}/s), "
-            f"rebuild and compare {self.rebuild_s:.1f} s ({self.events / self.rebuild_s:,.0f}/s); "
+            f"rebuild and compare {self.rebuild_s:.1f} s ({self.events / self.rebuild_s:,.0f}/s), "
+            f"what-if {self.what_if_s:.1f} s ({self.events / self.what_if_s:,.0f}/s); "
             f"making them took {self.made_s:.1f} s"
         )
 
@@ -99,7 +102,14 @@ async def _measure(
     rebuild_s = perf_counter() - began
     if anew.difference_count:
         raise RuntimeError(f"the rebuilt tables differ: {anew.differences[0]}")
-    return Truth(proven.events, ACCOUNTS, jobs, made_s, verify_s, rebuild_s)
+    tell("deciding again")
+    began = perf_counter()
+    found = await what_if(runtime_dsn, APP, _DOCUMENT, START_US, START_US + events * _STEP_US, jobs=jobs)
+    what_if_s = perf_counter() - began
+    other = sum(difference.commands - difference.same for difference in found.values())
+    if other:
+        raise RuntimeError(f"{other} commands came out otherwise under the same rules")
+    return Truth(proven.events, ACCOUNTS, jobs, made_s, verify_s, rebuild_s, what_if_s)
 
 
 async def _make_log(dsn: str, events: int, jobs: int) -> None:
@@ -203,12 +213,11 @@ class _Book:
 
 
 def _add(log: LogRows, user: str, events: Sequence[ev.Event], ids: Ids, scale: int) -> None:
-    for event in events:
-        event_id = ids.new("event")
-        suffix = event_id.removeprefix("event_")
-        command = f"command_{suffix}"
-        origin = Origin(
-            event_id, APP, user, f"transaction_{suffix}", command, command, command, "bench", f"key-{suffix}", None
-        )
-        (partition,) = log.heads
-        log.add(origin, partition, event, scale, event_id)
+    """Put the events of one command into the log."""
+    event_id = ids.new("event")
+    suffix = event_id.removeprefix("event_")
+    command, transaction = f"command_{suffix}", f"transaction_{suffix}"
+    origin = Origin(event_id, APP, user, transaction, command, command, command, "bench", f"key-{suffix}", None)
+    (partition,) = log.heads
+    for number, event in enumerate(events):
+        log.add(origin, partition, event, scale, ids.new("event") if number else event_id)
