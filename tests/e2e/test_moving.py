@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tallystick import AlreadyEarned, AsyncClient
+from tallystick import AlreadyEarned, AsyncClient, NotFound
 
 from tests.e2e.conftest import new_user
 from tests.e2e.suite import Suite
@@ -67,7 +67,8 @@ async def test_x8_a_file_with_a_wrong_line_is_not_begun(suite: Suite, coins: Asy
     code, report = imported(suite, file)
     assert (code, report["commands"], report["file"]["fault_count"]) == (1, None, 1)
     assert report["file"]["faults"][0]["line"] == 2
-    assert report["parity"]["missing"] == 1
+    with pytest.raises(NotFound):
+        await coins.get_account(ann)
 
 
 async def test_x8_an_account_that_was_used_meanwhile_is_a_difference(
