@@ -47,6 +47,11 @@ _APP = {
     "schema": {"type": "string"},
 }
 
+_EVENT = {
+    "type": "object",
+    "description": "One event of the stream: its fields as server-sent events have them. `data` is JSON.",
+    "properties": {"event": {"type": "string"}, "id": {"type": "string"}, "data": {"type": "string"}},
+}
 _LAST_EVENT = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -100,7 +105,7 @@ def described(
         refusals.remove("400 idempotency_key_missing")
     responses: dict[int | str, dict[str, Any]] = {status: {"model": answer} if answer is not None else {}}
     if media:
-        responses[status]["content"] = {kind: {"schema": {"type": "string"}} for kind in media}
+        responses[status]["content"] = {kind: {"schema": _EVENT if resumes else {"type": "string"}} for kind in media}
     for number in sorted({code.partition(" ")[0] for code in refusals}):
         names = sorted({code.partition(" ")[2] for code in refusals if code.startswith(number)})
         responses[int(number)] = {
