@@ -14,6 +14,7 @@ from services.ledger.domain import events as ev
 from services.ledger.domain.codec import TYPE_NAMES, decode, encode
 from services.ledger.domain.decide import Context, Outcome, present
 from services.ledger.domain.evolve import attach, evolve, lots_named
+from services.ledger.domain.explain.story import BEFORE, Story
 from services.ledger.domain.postings import CLEARING, HELD, RECEIVABLE, SCHEDULED, USER, effect, postings
 from services.ledger.domain.state import Account, Lot, Phase, next_due, pruned
 
@@ -69,6 +70,17 @@ def check_never_below_zero(account: Account, event: ev.AccountEvent) -> None:
         assert account.overdraft_used <= account.profile.overdraft_limit
 
 
+def check_story(story: Story, account: Account, table: dict[str, Lot]) -> None:
+    """What is told of an account's events adds up to what the account is, lot by lot and debt by debt."""
+    totals = story.totals.values()
+    assert sum(total.settled for total in totals) == account.settled
+    assert sum(total.held for total in totals) == account.held
+    assert sum(total.owed for total in totals) == account.owed == sum(debt.open for debt in story.debts)
+    assert all(0 < debt.open <= debt.amount for debt in story.debts)
+    for name, lot in table.items():
+        assert not [use for use in story.uses_of(name, lot.terms.amount - lot.remaining) if use.why == BEFORE], name
+
+
 @dataclass
 class Laws:
     """The checks that need memory: a second copy of each account, folded from decoded events only."""
@@ -76,6 +88,7 @@ class Laws:
     folded: dict[str, Account] = field(default_factory=dict)
     tables: dict[str, dict[str, Lot]] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
+    stories: dict[str, Story] = field(default_factory=dict)
 
     def check(self, user: str, before: Account, outcome: Outcome, context: Context) -> None:
         """Assert every law for one command's events and the account after them."""
@@ -103,10 +116,13 @@ class Laws:
             check_never_below_zero(folded, event)
             table.update(folded.lots)
             folded = pruned(folded)
+            self.stories.setdefault(user, Story()).tell(again)
         self.folded[user] = folded
         assert folded == pruned(account)
         assert all(table[name] == lot for name, lot in account.lots.items())
         self._check_totals(user, account)
+        if user in self.stories:
+            check_story(self.stories[user], account, table)
         once, _ = present(account, context)
         assert present(once, context) == (once, [])
 
