@@ -71,16 +71,21 @@ def beginning(key: tuple[str, str, str], partition: int) -> Folding:
     return Folding(Account(Profile(*key, scale=0, partition=partition)))
 
 
-async def state(
+async def logged(
     core: Core, key: tuple[str, str, str], partition: int, position: int | None, at: int | None
 ) -> Moment | None:
-    """The account by its events up to `position`, or up to the time `at`, or both; None if it was not opened by then.
-
-    At a time, what was due by then has happened, under the configuration that was in force.
-    """
+    """The account by its events up to `position`, or the time `at`, or both; None if it was not opened by then."""
     last: Moment | None = None
     async for moment in moments(core, key, beginning(key, partition), position, at):
         last = moment
+    return last
+
+
+async def state(
+    core: Core, key: tuple[str, str, str], partition: int, position: int | None, at: int | None
+) -> Moment | None:
+    """As :func:`logged`, but at a time what was due by then has happened, under the configuration in force."""
+    last = await logged(core, key, partition, position, at)
     if last is None or at is None:
         return last
     config = (await core.config(key[0])).at(at)

@@ -8,6 +8,7 @@ from time import monotonic
 from libs.events.ids import Ids, UlidSource
 from libs.service.problems import Unavailable
 from services.ledger.core import Core
+from services.ledger.domain import events as ev
 from services.ledger.domain.config import AppConfig
 from services.ledger.domain.decide import Context, present
 from services.ledger.domain.records import Loaded
@@ -21,9 +22,13 @@ _ULIDS = UlidSource()
 
 def at_time(account: Account, config: AppConfig, time_us: int) -> Account:
     """The account at `time_us`, or at its last event if that is later."""
+    return due_by(account, config, time_us)[0]
+
+
+def due_by(account: Account, config: AppConfig, time_us: int) -> tuple[Account, list[ev.AccountEvent]]:
+    """As :func:`at_time`, with the events that have become due and are not in the log yet."""
     now = max(time_us, account.time_us)
-    shown, _ = present(account, Context(config, now, Ids(_ULIDS, account.profile.partition, now), Loaded()))
-    return shown
+    return present(account, Context(config, now, Ids(_ULIDS, account.profile.partition, now), Loaded()))
 
 
 async def current(core: Core, config: AppConfig, key: tuple[str, str, str], partition: int) -> tuple[reads.Seen, int]:

@@ -75,6 +75,9 @@ class LedgerSettings(ServiceSettings):
     transfer_wait_s: float = Field(2.0, gt=0, description="Seconds that a transfer waits for its credit before 202.")
     read_wait_s: float = Field(2.0, gt=0, description="Seconds that a read waits for its `min_position` before 503.")
     statistics_s: float = Field(10.0, gt=0, description="Seconds that the statistics may take before 503.")
+    explain_events_max: int = Field(
+        5000, ge=1, description="Last changes of an account that `explain` adds up; what was before them is one entry."
+    )
     stream_poll_s: float = Field(
         0.025, gt=0, description="Seconds between looks at the log's heads while anybody listens to a stream."
     )

@@ -1,6 +1,18 @@
 """The ledger over HTTP."""
 
-from services.ledger.api import accounts, batch, commands, config, feed, journal, objects, records, streams, transfers
+from services.ledger.api import (
+    accounts,
+    batch,
+    commands,
+    config,
+    explain,
+    feed,
+    journal,
+    objects,
+    records,
+    streams,
+    transfers,
+)
 
 ROUTERS = (
     commands.router,
@@ -9,6 +21,7 @@ ROUTERS = (
     accounts.router,
     journal.router,
     objects.router,
+    explain.router,
     records.router,
     config.router,
     feed.router,

@@ -29,7 +29,7 @@ from services.ledger.present import current, reach
 from services.ledger.store import reads
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
-_GONE = ("404 account_not_found", "404 unknown_asset", "404 app_not_found", "403 wrong_user")
+GONE = ("404 account_not_found", "404 unknown_asset", "404 app_not_found", "403 wrong_user")
 Position = Annotated[int, Field(ge=0, le=2**62)]
 
 
@@ -44,13 +44,18 @@ class AssetQuery(BaseModel):
 Q = TypeVar("Q", bound=AssetQuery)
 
 
-class StateQuery(AssetQuery):
-    """The query of `state`."""
+class MomentQuery(AssetQuery):
+    """The query of a read of an account as of a moment."""
 
     service: Name | None = Field(None, description="Count the credits that may be spent on this service only, too.")
-    min_position: Position | None = Field(None, description="Not before the log has come so far: read your writes.")
     position: Position | None = Field(None, description="As of this position of the account's partition.")
     at: Moment | None = Field(None, description="As of this time.")
+
+
+class StateQuery(MomentQuery):
+    """The query of `state`."""
+
+    min_position: Position | None = Field(None, description="Not before the log has come so far: read your writes.")
 
 
 class ListQuery(AssetQuery):
@@ -103,7 +108,7 @@ async def _found(request: Request, model: type[Q]) -> Found[Q]:
 @router.get(
     "/{user}",
     summary="An account and its settings",
-    **described(answer=answers.AccountRecord, query=AssetQuery, codes=_GONE, path="/{user}"),
+    **described(answer=answers.AccountRecord, query=AssetQuery, codes=GONE, path="/{user}"),
 )
 async def get_account(request: Request) -> Response:
     """404 for a user that was never heard of."""
@@ -114,7 +119,7 @@ async def get_account(request: Request) -> Response:
 @router.get(
     "/{user}/state",
     summary="The authoritative state, now or in the past",
-    **described(answer=answers.State, query=StateQuery, codes=_GONE, path="/{user}"),
+    **described(answer=answers.State, query=StateQuery, codes=GONE, path="/{user}"),
 )
 async def get_state(request: Request) -> Response:
     """What is due has happened in it, whether or not a sweep ran."""
@@ -139,7 +144,7 @@ async def get_state(request: Request) -> Response:
 @router.get(
     "/{user}/thresholds",
     summary="The account's own thresholds, and the app's",
-    **described(answer=answers.Thresholds, query=AssetQuery, codes=_GONE, path="/{user}"),
+    **described(answer=answers.Thresholds, query=AssetQuery, codes=GONE, path="/{user}"),
 )
 async def get_thresholds(request: Request) -> Response:
     """Levels of `available` whose crossing is told."""
@@ -171,7 +176,7 @@ async def get_budgets(request: Request) -> Response:
 @router.get(
     "/{user}/lots",
     summary="What remains of the grants",
-    **described(answer=answers.Lots, query=ListQuery, codes=_GONE, path="/{user}"),
+    **described(answer=answers.Lots, query=ListQuery, codes=GONE, path="/{user}"),
 )
 async def get_lots(request: Request) -> Response:
     """In order of their ids."""
@@ -189,7 +194,7 @@ async def get_lots(request: Request) -> Response:
 @router.get(
     "/{user}/holds",
     summary="Holds",
-    **described(answer=answers.Holds, query=ListQuery, codes=_GONE, path="/{user}"),
+    **described(answer=answers.Holds, query=ListQuery, codes=GONE, path="/{user}"),
 )
 async def get_holds(request: Request) -> Response:
     """Open ones, or all, in order of their ids."""

@@ -438,8 +438,18 @@ class Feed(Answer):
     events: list[dict[str, Any]]
 
 
+class BalancesThen(Answer):
+    """An account's balances when a command was refused."""
+
+    asset: str
+    settled: Credits
+    held: Credits
+    owed: Credits
+    available: Credits
+
+
 class Outcome(Answer):
-    """What became of a command: the status and the body that answered it."""
+    """What became of a command: the status and the body that answered it; `accounts` is there for a refusal."""
 
     key: str
     user: str
@@ -450,6 +460,7 @@ class Outcome(Answer):
     partition: int
     position: int
     time: Time
+    accounts: list[BalancesThen] = []
 
 
 class Config(Answer):

@@ -11,9 +11,12 @@ from starlette.responses import Response
 from libs.service.bodies import parse_query
 from libs.service.clock import SECOND_US, to_datetime
 from libs.service.problems import NotFound, ScopeMissing
+from services.ledger import past
 from services.ledger.api import answers
 from services.ledger.api.contract import described
 from services.ledger.api.support import CONFIG, READ, core_of, json_response, permitted, staff, transfers_of
+from services.ledger.api.views import balances
+from services.ledger.core import Core
 from services.ledger.domain.amounts import format_units
 from services.ledger.domain.codec import format_time
 from services.ledger.store import reads
@@ -38,7 +41,10 @@ class OutcomeQuery(BaseModel):
     **described(answer=answers.Outcome, query=OutcomeQuery, codes=("404 command_not_found",), path="/{key}"),
 )
 async def get_command(request: Request) -> Response:
-    """404 when nothing was decided under the key, or too long ago: outcomes are kept for 35 days."""
+    """404 when nothing was decided under the key, or too long ago: outcomes are kept for 35 days.
+
+    Of a refusal, `accounts` has the user's balances at the position where it was decided.
+    """
     principal = permitted(request, READ)
     query = parse_query(OutcomeQuery, request.query_params)
     principal.require_user(query.user)
@@ -70,8 +76,19 @@ async def get_command(request: Request) -> Response:
             "partition": found.partition,
             "position": found.position,
             "time": format_time(found.time_us),
+            **({"accounts": await _accounts_then(core, principal.app, query.user, found)} if status >= 400 else {}),
         }
     )
+
+
+async def _accounts_then(core: Core, app: str, user: str, found: reads.OutcomeRow) -> list[dict[str, str]]:
+    """The user's accounts as they were when the outcome was decided; those that were opened by then."""
+    then = []
+    for asset in await reads.assets_of(core.reads, app, user):
+        moment = await past.state(core, (app, user, asset), found.partition, found.position, None)
+        if moment is not None:
+            then.append({"asset": asset, **balances(moment.account)})
+    return then
 
 
 @router.get(

@@ -145,6 +145,36 @@ async def journal(pool: Pool, key: tuple[str, str, str], wanted: Filter) -> Asyn
         before = rows[-1].version
 
 
+async def history(pool: Pool, key: tuple[str, str, str], after: int, up_to: int) -> AsyncIterator[LogRow]:
+    """An account's events behind version `after`, up to and with version `up_to`, in order, page by page."""
+    while after < up_to:
+        rows = await pool.fetch(
+            f"SELECT {_ROW} FROM events e LEFT JOIN texts t USING (event_id)"
+            " WHERE e.app = $1 AND e.user_id = $2 AND e.asset = $3 AND e.account_version > 0 AND e.account_version > $4"
+            " AND e.account_version <= $5 ORDER BY e.account_version LIMIT $6",
+            *key,
+            after,
+            up_to,
+            _PAGE,
+        )
+        for row in rows:
+            yield _log_row(row)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1]["account_version"]
+
+
+async def of_objects(pool: Pool, app: str, objects: Sequence[str]) -> list[LogRow]:
+    """The events that are looked up by these ids, in order of their place in the log."""
+    rows = await pool.fetch(
+        f"SELECT {_ROW} FROM events e LEFT JOIN texts t USING (event_id)"
+        " WHERE e.object = ANY ($1) AND e.app = $2 ORDER BY e.partition, e.position",
+        list(objects),
+        app,
+    )
+    return [_log_row(row) for row in rows]
+
+
 async def app_events(pool: Pool, app: str, wanted: Filter, before: Mapping[int, int], limit: int) -> list[LogRow]:
     """Events of an app before a position in each of the partitions given, the newest first."""
     rows = await pool.fetch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -120,6 +120,12 @@ async def lot_by_id(pool: Pool, app: str, lot: str) -> LotRow | None:
     """One lot of an app."""
     row = await pool.fetchrow(f"SELECT {LOT_COLUMNS} FROM lots WHERE id = $1 AND app = $2", lot, app)
     return None if row is None else _lot_row(row)
+
+
+async def lots_by_ids(pool: Pool, app: str, lots: Sequence[str]) -> dict[str, Lot]:
+    """These lots of an app, by their ids."""
+    rows = await pool.fetch(f"SELECT {LOT_COLUMNS} FROM lots WHERE id = ANY ($1) AND app = $2", list(lots), app)
+    return {row["id"]: lot_of(row) for row in rows}
 
 
 async def hold_by_id(pool: Pool, app: str, hold: str) -> HoldRow | None:

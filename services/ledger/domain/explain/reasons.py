@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import format_units
 from services.ledger.domain.codec import TYPE_NAMES, format_time
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why: a code that stays the same, and a sentence that may get better."""
-
-    why: str
-    sentence: str
-
+from services.ledger.domain.explain.flows import Debt
+from services.ledger.domain.explain.reason import Reason
 
 Say = Callable[[int], str]
 """An amount of units as text."""
@@ -169,3 +161,15 @@ ORIGINS = {
 }
 """Why a lot is there, by the kind of its origin, where the event that made it was not looked at."""
 GRANTED = Reason("granted", "It was granted.")
+
+_DEBTS = {
+    "capture_shortfall": "A capture took more than there was: {cause}.",
+    "revoked_grant_captured": "A capture took credits that a revoke was waiting for: {cause}.",
+    "grant_revoked": "A grant was revoked after it had been spent: {cause}.",
+    "before": "It was owed before the first event that is added up here.",
+}
+
+
+def debt_reason(debt: Debt) -> Reason:
+    """Why something is owed."""
+    return Reason(debt.why, _DEBTS[debt.why].format(cause=debt.cause))

@@ -14,6 +14,7 @@ from services.ledger.domain import events as ev
 from services.ledger.domain.codec import TYPE_NAMES, decode, encode
 from services.ledger.domain.decide import Context, Outcome, present
 from services.ledger.domain.evolve import attach, evolve, lots_named
+from services.ledger.domain.explain import sums
 from services.ledger.domain.explain.story import BEFORE, Story
 from services.ledger.domain.postings import CLEARING, HELD, RECEIVABLE, SCHEDULED, USER, effect, postings
 from services.ledger.domain.state import Account, Lot, Phase, next_due, pruned
@@ -77,6 +78,11 @@ def check_story(story: Story, account: Account, table: dict[str, Lot]) -> None:
     assert sum(total.held for total in totals) == account.held
     assert sum(total.owed for total in totals) == account.owed == sum(debt.open for debt in story.debts)
     assert all(0 < debt.open <= debt.amount for debt in story.debts)
+    assert sum(part.amount for part in sums.settled(account)) == account.settled
+    assert sum(part.amount for part in sums.held(account)) == account.held
+    assert sum(part.amount for part in sums.owed(story.debts)) == account.owed
+    for service in (None, "video"):
+        assert sum(part.amount for part in sums.available(account, service)) == account.available(service)
     for name, lot in table.items():
         assert not [use for use in story.uses_of(name, lot.terms.amount - lot.remaining) if use.why == BEFORE], name
 
