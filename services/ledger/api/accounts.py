@@ -163,7 +163,7 @@ async def get_thresholds(request: Request) -> Response:
 @router.get(
     "/{user}/budgets",
     summary="How much may be spent in a period, and how much of it is used",
-    **described(answer=answers.Budgets, query=AssetQuery, codes=_GONE, path="/{user}"),
+    **described(answer=answers.Budgets, query=AssetQuery, codes=GONE, path="/{user}"),
 )
 async def get_budgets(request: Request) -> Response:
     """As of now: what open holds reserve is used, what they gave back is not."""

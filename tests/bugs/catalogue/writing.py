@@ -147,7 +147,7 @@ WRITING = (
         "reads-before-what-is-due",
         "A read shows the account as it was left, not as time has made it since.",
         "I5, I9",
-        (Edit(_PRESENT, "return shown", "return account"),),
+        (Edit(_PRESENT, "return due_by(account, config, time_us)[0]", "return account"),),
         (f"{_READS}::test_an_expired_lot_is_not_there_whether_or_not_a_sweep_ran",),
     ),
     Bug(

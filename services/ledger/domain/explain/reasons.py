@@ -118,6 +118,11 @@ def _crossed(e: ev.ThresholdCrossed, say: Say) -> Reason:
     return Reason("threshold_crossed", f"What is available fell below {say(e.threshold)}.")
 
 
+def _exceeded(e: ev.BudgetExceeded, say: Say) -> Reason:
+    sentence = f"{say(e.used)} of the {say(e.limit)} that the budget '{e.budget}' allows were used."
+    return Reason("budget_exceeded", sentence)
+
+
 _RULES: dict[type, Callable[[Any, Say], Reason]] = {
     ev.AccountOpened: lambda _e, _say: Reason("opened", "The account was opened."),
     ev.CreditsGranted: _granted,
@@ -141,6 +146,8 @@ _RULES: dict[type, Callable[[Any, Say], Reason]] = {
     ev.AccountUnfrozen: lambda e, _say: Reason("unfrozen", f"The freeze '{e.name}' was lifted."),
     ev.AccountClosed: lambda _e, _say: Reason("closed", "The account was closed."),
     ev.ThresholdCrossed: _crossed,
+    ev.BudgetSet: lambda _e, _say: Reason("budget_set", "The budgets of the account were set."),
+    ev.BudgetExceeded: _exceeded,
 }
 
 
