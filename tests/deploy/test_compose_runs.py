@@ -48,8 +48,12 @@ class Network:
     def __init__(self, tmp_path: Path) -> None:
         require_kafka()
         self.services = compose(**SECRETS)["services"]
+        # Below the ports that the system gives to clients.
+        ports = [1 + process.port_offset for process in LEDGER.processes]
         self.port_base = next(
-            base for base in range(20_000 + free_port() % 20_000, 60_000, 7) if not is_taken(base + 1)
+            base
+            for base in range(10_000 + free_port() % 12_000, 30_000, 7)
+            if not any(is_taken(base + port) for port in ports)
         )
         self.folders = {f"/{name}": str(tmp_path / name) for name in ("data", "jwks", "anchors", "anchor-keys")}
         self.postgres = PostgresServer(tmp_path / "postgres", free_port(), fsync=False)
