@@ -94,7 +94,7 @@ class Period:
             self.accounts[key] = difference
         for event in events:
             difference.then.add(event)
-        command = cmd.Sweep() if actor == CLOCK else command_of(events, self._config)
+        command = cmd.Sweep() if actor == CLOCK else command_of(events, self._config, actor)
         after, decided = self._decide(key, account, command, events, difference)
         for event in decided:
             difference.now.add(event)

@@ -8,16 +8,34 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from libs.events.ids import Ids, UlidSource
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
+from services.ledger.domain.budgets import Budget
 from services.ledger.domain.config import AppConfig
 from services.ledger.domain.state import Threshold
 
 SECOND_US = 1_000_000
-Told = Callable[[Any, AppConfig], cmd.Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asked: their role, which the limits of holds go by, and their key, which budgets go by."""
+
+    role: str
+    key: str
+
+    @classmethod
+    def of(cls, actor: str) -> Asker:
+        """By what the log keeps: `role:sub` of a token, or the service that sent it by Kafka."""
+        role, colon, key = actor.partition(":")
+        return cls(role, key) if colon else cls("service", actor)
+
+
+Told = Callable[[Any, AppConfig, Asker], cmd.Command]
 
 
 class RecordedIds(Ids):
@@ -62,7 +80,7 @@ def made_by(event: ev.AccountEvent) -> list[str]:
     return made + [new.grant for new in (lots if lot is None else (lot,))]
 
 
-def _grant(e: ev.CreditsGranted, _config: AppConfig) -> cmd.Command:
+def _grant(e: ev.CreditsGranted, _config: AppConfig, _asker: Asker) -> cmd.Command:
     if e.action is not None:
         return cmd.Act(action=e.action)
     lot = e.lot
@@ -77,26 +95,24 @@ def _grant(e: ev.CreditsGranted, _config: AppConfig) -> cmd.Command:
     )
 
 
-def _revoke(e: ev.GrantRevoked, _config: AppConfig) -> cmd.Command:
+def _revoke(e: ev.GrantRevoked, _config: AppConfig, _asker: Asker) -> cmd.Command:
     return cmd.Revoke(grant=e.grant, amount=e.amount, policy=e.policy, hold=e.hold)
 
 
-def _charge(e: ev.CreditsCharged, _config: AppConfig) -> cmd.Command:
+def _charge(e: ev.CreditsCharged, _config: AppConfig, _asker: Asker) -> cmd.Command:
     return cmd.Charge(amount=e.amount, service=e.service)
 
 
-def _hold(e: ev.HoldCreated, config: AppConfig) -> cmd.Command:
-    ttl_s, max_s = (e.expires_at - e.at) // SECOND_US, (e.limit_at - e.at) // SECOND_US
-    roles = config.document.hold_limits.roles
-    role = next((role for role, limit in roles.items() if limit.max_s == max_s), "")
-    return cmd.CreateHold(amount=e.amount, role=role, ttl_s=ttl_s, service=e.service, grant=e.grant)
+def _hold(e: ev.HoldCreated, _config: AppConfig, asker: Asker) -> cmd.Command:
+    ttl_s = (e.expires_at - e.at) // SECOND_US
+    return cmd.CreateHold(amount=e.amount, role=asker.role, ttl_s=ttl_s, service=e.service, grant=e.grant)
 
 
-def _capture(e: ev.HoldCaptured, _config: AppConfig) -> cmd.Command:
+def _capture(e: ev.HoldCaptured, _config: AppConfig, _asker: Asker) -> cmd.Command:
     return cmd.CaptureHold(hold=e.hold, amount=e.amount, final=e.final)
 
 
-def _extend(e: ev.HoldExtended, _config: AppConfig) -> cmd.Command:
+def _extend(e: ev.HoldExtended, _config: AppConfig, _asker: Asker) -> cmd.Command:
     return cmd.ExtendHold(hold=e.hold, ttl_s=max((e.expires_at - e.at) // SECOND_US, 1))
 
 
@@ -104,13 +120,13 @@ def _thresholds(given: tuple[ev.ThresholdOf, ...] | None) -> tuple[Threshold, ..
     return None if given is None else tuple(Threshold(t.level, t.rearm_at) for t in given)
 
 
-def _changed(e: ev.AccountChanged, _config: AppConfig) -> cmd.Command:
+def _changed(e: ev.AccountChanged, _config: AppConfig, _asker: Asker) -> cmd.Command:
     if e.erased:
         return cmd.Erase()
     return cmd.ChangeAccount(zone=e.zone, overdraft_limit=e.overdraft_limit, thresholds=_thresholds(e.thresholds))
 
 
-def _credited(e: ev.TransferCredited, _config: AppConfig) -> cmd.Command:
+def _credited(e: ev.TransferCredited, _config: AppConfig, _asker: Asker) -> cmd.Command:
     """As it arrived: what other rules would have made of the sender's half is not known on this side."""
     lots = tuple(
         cmd.IncomingLot(
@@ -126,7 +142,7 @@ def _credited(e: ev.TransferCredited, _config: AppConfig) -> cmd.Command:
     return cmd.CreditTransfer(transfer=e.transfer, from_user=e.from_user, lots=lots)
 
 
-def _imported(e: ev.OperationImported, config: AppConfig) -> cmd.Command:
+def _imported(e: ev.OperationImported, config: AppConfig, _asker: Asker) -> cmd.Command:
     rules = config.rules.items()
     action = next((action for action, rule in rules if rule.remembered_as == e.earned_as), None)
     return cmd.ImportOperation(
@@ -134,35 +150,44 @@ def _imported(e: ev.OperationImported, config: AppConfig) -> cmd.Command:
     )
 
 
+def _budgets(e: ev.BudgetSet, _config: AppConfig, _asker: Asker) -> cmd.Command:
+    budgets = (Budget(b.name, b.period, b.limit, b.hard, b.member, b.key) for b in e.budgets)
+    return cmd.SetBudgets(budgets=tuple(budgets))
+
+
 _TOLD: dict[type, Told] = {
     ev.CreditsGranted: _grant,
     ev.GrantRevoked: _revoke,
     ev.CreditsCharged: _charge,
-    ev.ChargeRefunded: lambda e, _: cmd.Refund(charge=e.charge, amount=e.amount),
+    ev.ChargeRefunded: lambda e, _c, _a: cmd.Refund(charge=e.charge, amount=e.amount),
     ev.HoldCreated: _hold,
     ev.HoldCaptured: _capture,
     ev.HoldExtended: _extend,
-    ev.HoldReleased: lambda e, _: cmd.ReleaseHold(hold=e.hold),
-    ev.TransferDebited: lambda e, _: cmd.Transfer(to_user=e.to_user, amount=e.amount),
+    ev.HoldReleased: lambda e, _c, _a: cmd.ReleaseHold(hold=e.hold),
+    ev.TransferDebited: lambda e, _c, _a: cmd.Transfer(to_user=e.to_user, amount=e.amount),
     ev.TransferCredited: _credited,
-    ev.TransferReturned: lambda e, _: cmd.ReturnTransfer(transfer=e.transfer, refusal=e.refusal),
-    ev.BalanceAdjusted: lambda e, _: cmd.Adjust(amount=e.amount),
-    ev.AccountFrozen: lambda e, _: cmd.Freeze(name=e.name),
-    ev.AccountUnfrozen: lambda e, _: cmd.Unfreeze(name=e.name),
-    ev.AccountClosed: lambda _e, _: cmd.Close(),
+    ev.TransferReturned: lambda e, _c, _a: cmd.ReturnTransfer(transfer=e.transfer, refusal=e.refusal),
+    ev.BalanceAdjusted: lambda e, _c, _a: cmd.Adjust(amount=e.amount),
+    ev.AccountFrozen: lambda e, _c, _a: cmd.Freeze(name=e.name),
+    ev.AccountUnfrozen: lambda e, _c, _a: cmd.Unfreeze(name=e.name),
+    ev.AccountClosed: lambda _e, _c, _a: cmd.Close(),
     ev.AccountChanged: _changed,
     ev.OperationImported: _imported,
+    ev.BudgetSet: _budgets,
 }
 
 
-def command_of(events: Sequence[ev.AccountEvent], config: AppConfig) -> cmd.Command:
+def command_of(events: Sequence[ev.AccountEvent], config: AppConfig, actor: str) -> cmd.Command:
     """The command whose events, all of them, these are; `config` is the one to be decided under."""
     main = _main(events)
     if main is None:
         # The account was opened by settings that were all there already.
         return cmd.ChangeAccount()
-    command = _TOLD[type(main)](main, config)
-    command.labels = cmd.Labels(main.reference, main.unique_ref, main.reason, main.member, main.text_digest)
+    asker = Asker.of(actor)
+    command = _TOLD[type(main)](main, config, asker)
+    command.labels = cmd.Labels(
+        main.reference, main.unique_ref, main.reason, main.member, main.text_digest, caller=asker.key
+    )
     return command
 
 
