@@ -70,6 +70,11 @@ class Ids:
         """A new id, for example `new("hold")` → `hold_2a01JD…`."""
         return f"{word}_{self._hex}{self._source.next(self._time_us)}"
 
+    def derived(self, word: str, time_us: int, seed: bytes) -> str:
+        """The id of what is named by something else: the same for the same time and seed (10 bytes or more of hash)."""
+        tail = int.from_bytes(seed[:10], "big") >> 1
+        return f"{word}_{self._hex}{_encode(time_us // 1000, 5)}{_encode(tail, 8)}"
+
 
 def parse_id(text: str, word: str | None = None) -> int:
     """The partition that an id names; :class:`InvalidIdError` if it is not an id (of that word)."""

@@ -24,7 +24,7 @@ _MONEY = [
     "unfreeze_account",
 ]
 COMMAND_SOURCES = {
-    "payments": [f"ledger.{command}.v1" for command in _MONEY],
+    "payments": [f"ledger.{command}.v1" for command in (*_MONEY, "assign_plan")],
     "codes": ["ledger.grant_credits.v1", "ledger.revoke_grant.v1"],
     "crm": ["ledger.grant_credits.v1", "ledger.revoke_grant.v1"],
     "edge": ["ledger.perform_action.v1"],

@@ -33,6 +33,9 @@ LEAST: list[tuple[type[Command], dict[str, Any]]] = [
     (c.UnfreezeAccount, {"user": "u"}),
     (c.CloseAccount, {"user": "u"}),
     (c.ChangeAccount, {"user": "u"}),
+    (c.AssignPlan, {"user": "u", "plan": "pro"}),
+    (c.ResetAllowance, {"user": "u"}),
+    (c.SetBudgets, {"user": "u", "budgets": []}),
 ]
 
 

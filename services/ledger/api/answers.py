@@ -121,10 +121,40 @@ class Earning(Grant):
 
 
 class Threshold(Answer):
-    """A level of `available`, and where it is armed again."""
+    """A level of `available`, and where it is armed again: in credits, or in per cent of the allowance."""
 
-    below: Credits
-    rearm_at: Credits
+    below: Credits | None = None
+    rearm_at: Credits | None = None
+    below_percent: int | None = None
+    rearm_percent: int | None = None
+
+
+class Allowance(Answer):
+    """The allowance of the period under way. `used` is what was spent since `last_reset`, of any credits.
+
+    `status`: `active`; `lapsed`, because it is not paid for or the app has no such plan any more; `ended`, by the
+    end of the plan: then what is left lasts to the period's end.
+    """
+
+    status: str
+    limit: Credits
+    carried: Credits
+    left: Credits
+    used: Credits
+    last_reset: Time
+    next_reset: Time | None
+    period_start: Time
+    period_end: Time
+    anchor: Time | None
+    paid_until: Time | None
+
+
+class Plan(Written):
+    """The account's plan and its allowance."""
+
+    user: str
+    plan: str | None
+    allowance: Allowance | None
 
 
 class Account(Written):
@@ -272,6 +302,8 @@ class State(Written):
     lots: list[Lot]
     holds: list[HoldRecord]
     next_expiry: Time | None
+    plan: str | None
+    allowance: Allowance | None
     next_reset: Time | None
     budgets: list[Budget]
     account_version: int
@@ -281,6 +313,8 @@ class State(Written):
 class AccountRecord(Account):
     """An account as it stands."""
 
+    plan: str | None
+    allowance: Allowance | None
     asset: str
     opened_at: Time
     closed_at: Time | None

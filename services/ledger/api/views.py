@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from services.ledger.domain.allowances import shown, threshold_shown
 from services.ledger.domain.amounts import format_units
 from services.ledger.domain.codec import format_time
 from services.ledger.domain.decide.budgets import describe as budgets_view
-from services.ledger.domain.state import Account, Hold, Lot, Phase, Threshold
+from services.ledger.domain.state import Account, Hold, Lot, Phase, Threshold, reset_due
 from services.ledger.store.reads import ChargeRow, HoldRow
 
 
@@ -24,9 +25,9 @@ def status_of(account: Account) -> str:
     return "closed" if profile.closed_at is not None else "frozen" if profile.frozen else "open"
 
 
-def thresholds_view(thresholds: Sequence[Threshold], scale: int) -> list[dict[str, str]]:
-    """Thresholds with their levels."""
-    return [{"below": format_units(t.level, scale), "rearm_at": format_units(t.rearm_at, scale)} for t in thresholds]
+def thresholds_view(thresholds: Sequence[Threshold], scale: int) -> list[dict[str, Any]]:
+    """Thresholds with their levels, or in per cent of the allowance."""
+    return [threshold_shown(threshold, scale) for threshold in thresholds]
 
 
 def lot_status(lot: Lot) -> str:
@@ -122,6 +123,7 @@ def account_view(account: Account, position: int) -> dict[str, Any]:
         **_identity(account),
         "thresholds": thresholds_view(profile.thresholds, profile.scale),
         **balances(account),
+        **shown(account),
         "opened_at": format_time(profile.opened_at),
         "closed_at": optional_time(profile.closed_at),
         "account_version": account.version,
@@ -151,8 +153,9 @@ def state_view(
         "lots": [lot_view(lot, scale) for lot in account.lots.values() if not lot.dead],
         "holds": [hold_view(open_hold_row(account, hold), scale) for hold in account.holds.values()],
         "next_expiry": optional_time(min(expiries, default=None)),
-        "next_reset": None,
         "budgets": budgets_view(account, app_zone, time_us),
+        **shown(account),
+        "next_reset": optional_time(reset_due(account)),
         "account_version": account.version,
         "time": format_time(time_us),
         "position": position,

@@ -185,6 +185,20 @@ class SetBudgets(Command):
 
 
 @dataclass(slots=True, kw_only=True)
+class AssignPlan(Command):
+    """A plan, or None to end it. `anchor` is what the months of an anniversary count from, by default the present."""
+
+    plan: str | None
+    anchor: int | None = None
+    paid_until: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ResetAllowance(Command):
+    """Restore the allowance to its limit now."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Erase(Command):
     """Forget the free texts of this user; the store deletes them in the same transaction."""
 

@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo
 import orjson
 from pydantic import Field, model_validator
 
-from services.ledger.domain.amounts import AmountError, parse_positive, parse_signed
+from services.ledger.domain.allowances import Plan, compile_plan
+from services.ledger.domain.amounts import AmountError, parse_positive
 from services.ledger.domain.budgets import BudgetPeriod
 from services.ledger.domain.pricing.book import PriceBook, compile_book
 from services.ledger.domain.rejections import Rejected, disabled
+from services.ledger.domain.specs.allowances import AllowanceSpec
 from services.ledger.domain.specs.app import AssetSpec, PoliciesSpec, SwitchesSpec, TestModeSpec
 from services.ledger.domain.specs.base import Name, Strict, Zone
 from services.ledger.domain.specs.earning import EarningCapSpec, EarningRuleSpec, check_groups
@@ -33,6 +35,7 @@ class ConfigDocument(Strict):
     zone: Zone = "UTC"
     assets: dict[Name, AssetSpec] = Field(min_length=1, max_length=64)
     prices: PricesSpec = PricesSpec()
+    allowances: dict[Name, AllowanceSpec] = Field(default={}, max_length=1000)
     earning_rules: dict[Name, EarningRuleSpec] = Field(default={}, max_length=1000)
     earning_caps: list[EarningCapSpec] = Field(default=[], max_length=256)
     thresholds: list[ThresholdSpec] = Field(default=[], max_length=20)
@@ -52,13 +55,15 @@ class ConfigDocument(Strict):
                 parse_positive(rule.amount, self._scale(rule.asset or default))
             for cap in self.earning_caps:
                 parse_positive(cap.amount, self._scale(cap.asset or default))
+            for plan in self.allowances.values():
+                plan.check(self._scale(plan.asset or default))
             for threshold in self.thresholds:
-                scale = self._scale(threshold.asset or default)
-                below = parse_signed(threshold.below, scale)
-                if parse_signed(threshold.rearm_at or threshold.below, scale) < below:
-                    raise ValueError("a threshold is armed again at or above its level")
+                threshold.check(self._scale(threshold.asset or default))
         except AmountError as error:
             raise ValueError(error.detail) from error
+        starting = [plan.asset or default for plan in self.allowances.values() if plan.default]
+        if len(starting) != len(set(starting)):
+            raise ValueError("one plan of an asset is the default")
         self.prices.check({name: asset.scale for name, asset in self.assets.items()}, default)
         check_groups(self.earning_rules)
         if len({(cap.asset or default, cap.period) for cap in self.earning_caps}) < len(self.earning_caps):
@@ -106,6 +111,10 @@ class AppConfig:
     rules: dict[str, EarningRule]
     earning_caps: dict[str, tuple[EarningCap, ...]]
     thresholds: dict[str, tuple[Threshold, ...]]
+    plans: dict[str, Plan] = field(default_factory=dict)
+    default_plans: dict[str, Plan] = field(default_factory=dict)
+    """By asset: the plan with which an account opens."""
+
     test_clock_start: datetime | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     book: PriceBook = field(default_factory=PriceBook)
@@ -118,6 +127,11 @@ class AppConfig:
         while config.applied_at > time_us and config.earlier is not None:
             config = config.earlier
         return config
+
+    def plan(self, name: str, asset: str) -> Plan | None:
+        """A plan of an asset."""
+        plan = self.plans.get(name)
+        return None if plan is None or plan.asset != asset else plan
 
     def asset(self, name: str | None) -> str:
         """The asset of a command, the default one if it names none; 404 `unknown_asset`."""
@@ -161,9 +175,11 @@ def compile_config(
     thresholds: dict[str, list[Threshold]] = {}
     for spec in document.thresholds:
         asset = spec.asset or default
-        below = parse_signed(spec.below, scales[asset])
-        rearm = below if spec.rearm_at is None else parse_signed(spec.rearm_at, scales[asset])
-        thresholds.setdefault(asset, []).append(Threshold(below, rearm))
+        thresholds.setdefault(asset, []).append(spec.compiled(scales[asset]))
+    plans = {
+        name: compile_plan(name, plan, plan.asset or default, scales[plan.asset or default])
+        for name, plan in document.allowances.items()
+    }
     same_prices = earlier is not None and earlier.document.prices == document.prices
     price_version = earlier.book.version if earlier is not None and same_prices else version
     return AppConfig(
@@ -175,6 +191,8 @@ def compile_config(
         rules=rules,
         earning_caps=caps,
         thresholds={asset: tuple(items) for asset, items in thresholds.items()},
+        plans=plans,
+        default_plans={plan.asset: plan for name, plan in plans.items() if document.allowances[name].default},
         test_clock_start=document.test_mode.clock_start if document.test_mode else None,
         zone=ZoneInfo(document.zone),
         book=compile_book(document.prices, price_version, scales, default),

@@ -102,6 +102,25 @@ def _changed(e: ev.AccountChanged) -> Postings:
     return [] if e.started is None else [(SCHEDULED, -e.started.amount), (USER, e.started.amount)]
 
 
+def _allowance(lot: ev.NewLot | None, ended: int, moved: int) -> Postings:
+    """A new lot of an allowance, of which `moved` units come out of the old ones; the rest of those is lost."""
+    made = 0 if lot is None else int(lot.amount)
+    entries: Postings = [(USER, made - ended), (issued("allowance"), moved - made)]
+    if ended > moved:
+        entries.append((BREAKAGE, ended - moved))
+    return entries
+
+
+def _plan_assigned(e: ev.PlanAssigned) -> Postings:
+    ended = _total(e.ended)
+    return _allowance(e.lot, ended, 0) if e.lot is not None or ended else []
+
+
+def _allowance_reset(e: ev.AllowanceReset) -> Postings:
+    ended = _total(e.ended)
+    return _allowance(e.lot, ended, e.moved) if e.lot is not None or ended else []
+
+
 def _debited(e: ev.TransferDebited) -> Postings:
     return [(USER, -e.amount), (CLEARING, e.amount)]
 
@@ -127,6 +146,8 @@ _RULES: dict[type, Callable[[Any], Postings]] = {
     ev.OwedRecorded: _owed_recorded,
     ev.OwedRepaid: _owed_repaid,
     ev.AccountChanged: _changed,
+    ev.PlanAssigned: _plan_assigned,
+    ev.AllowanceReset: _allowance_reset,
     ev.TransferDebited: _debited,
     ev.TransferCredited: _credited,
     ev.TransferReturned: _credited,

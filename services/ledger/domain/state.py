@@ -156,10 +156,53 @@ class Hold:
 
 @dataclass(slots=True)
 class Threshold:
-    """A level of `available`: the ledger says when it is crossed downward, once, until `rearm_at` is reached."""
+    """A level of `available`: the ledger says when it is crossed downward, once, until `rearm_at` is reached.
+
+    With `percent`, both follow from the allowance's limit instead: so many per cent of it, `rearm_percent` to arm.
+    """
 
     level: int
     rearm_at: int
+    percent: int | None = None
+    rearm_percent: int | None = None
+
+    def of(self, limit: int) -> Threshold:
+        """The threshold as levels, under an allowance of `limit` units; parts of a unit count as a whole one."""
+        if self.percent is None:
+            return self
+        level = -(-limit * self.percent // 100)
+        rearm = level if self.rearm_percent is None else -(-limit * self.rearm_percent // 100)
+        return Threshold(level, rearm, self.percent)
+
+
+@dataclass(slots=True)
+class Allowance:
+    """An account's plan, and how far its allowance has come in the period under way. Times in microseconds.
+
+    `plan` is None once it was unassigned: what is left lasts to the period's end. `lapsed`: not paid for when its
+    period began, or no plan of the app any more. `lots` are those made in this period, `given` what they brought in,
+    without what a smaller plan took back; `spent_before` is what the account had spent in all at `last_reset`.
+    `due_reset` is when the latest scheduled reset was due.
+    """
+
+    plan: str | None
+    limit: int
+    period_start: int
+    period_end: int
+    last_reset: int
+    anchor: int | None = None
+    paid_until: int | None = None
+    carried: int = 0
+    given: int = 0
+    spent_before: int = 0
+    lots: tuple[str, ...] = ()
+    lapsed: bool = False
+    due_reset: int | None = None
+
+    @property
+    def next_reset(self) -> int | None:
+        """When the allowance returns; None if it does not."""
+        return None if self.plan is None or self.lapsed else self.period_end
 
 
 @dataclass(slots=True)
@@ -201,8 +244,8 @@ class Account:
     """One account, (app, user, asset), as of its `version`. `version` 0 is an account that was never opened.
 
     `lots` are in burn-down order and `holds` in no order that matters. `due_at` is when time alone next changes
-    something: a hold's limit, a lot's expiry or its start. `earned` counts what each earning rule ever gave,
-    `earned_times` those that earn anew in each period, and `earned_under` the app's caps, by their period.
+    something: a hold's limit, a reset of the allowance, a lot's expiry or its start. `earned` counts what each earning
+    rule ever gave, `earned_times` those that earn anew in each period, `earned_under` the app's caps, by their period.
     """
 
     profile: Profile
@@ -222,6 +265,7 @@ class Account:
     earned_times: dict[str, Earned] = field(default_factory=dict)
     earned_under: dict[str, Earned] = field(default_factory=dict)
     budgets: Budgets | None = None
+    allowance: Allowance | None = None
 
     def clone(self) -> Account:
         """A copy that shares every part; its fields can be set before anybody else sees it."""
@@ -243,6 +287,7 @@ class Account:
             self.earned_times,
             self.earned_under,
             self.budgets,
+            self.allowance,
         )
 
     def free(self, service: str | None = None) -> int:
@@ -270,9 +315,14 @@ class Account:
         return scoped + self.burn_order(None)
 
 
+def reset_due(account: Account) -> int | None:
+    """When the account's allowance returns or lapses; None if it has none, and for a closed account."""
+    return None if account.allowance is None or account.profile.closed_at is not None else account.allowance.next_reset
+
+
 def next_due(account: Account) -> int | None:
     """The earliest time at which an account changes by itself, or None."""
-    due = NEVER
+    due = reset_due(account) or NEVER
     for hold in account.holds.values():
         due = min(due, hold.expires_at)
     for lot in account.lots.values():

@@ -160,6 +160,17 @@ def change(body: sent.ChangeAccountBody, _target: str, _role: str, scale: int, l
     return cmd.ChangeAccount(labels=labels, zone=body.zone, overdraft_limit=overdraft, thresholds=thresholds)
 
 
+def assign_plan(body: sent.AssignPlanBody, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A plan, or the end of one."""
+    anchor, paid_until = _time_us(body.anchor), _time_us(body.paid_until)
+    return cmd.AssignPlan(labels=labels, plan=body.plan, anchor=anchor, paid_until=paid_until)
+
+
+def reset_allowance(_body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """The allowance restored by hand."""
+    return cmd.ResetAllowance(labels=labels)
+
+
 def set_thresholds(body: sent.ThresholdsBody, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
     """The account's own thresholds, all of them."""
     return cmd.ChangeAccount(labels=labels, thresholds=_thresholds(body.thresholds, scale))
@@ -189,9 +200,12 @@ def _budget_name(given: sent.BudgetSetting) -> str:
 
 
 def _thresholds(given: Any, scale: int) -> tuple[Threshold, ...]:
-    found: dict[int, Threshold] = {}
+    found: dict[int | str, Threshold] = {}
     for number, each in enumerate(given):
         place = f"thresholds.{number}"
+        if each.below_percent is not None:
+            _percent(found, place, each.below_percent, each.rearm_percent)
+            continue
         level = _signed(each.below, scale, f"{place}.below")
         rearm_at = level if each.rearm_at is None else _signed(each.rearm_at, scale, f"{place}.rearm_at")
         if rearm_at < level:
@@ -200,3 +214,12 @@ def _thresholds(given: Any, scale: int) -> tuple[Threshold, ...]:
             raise invalid(f"{place}.below", "repeated_threshold", "This level is there already.")
         found[level] = Threshold(level, rearm_at)
     return tuple(found.values())
+
+
+def _percent(found: dict[int | str, Threshold], place: str, percent: int, rearm: int | None) -> None:
+    if rearm is not None and rearm < percent:
+        detail = "A threshold is armed again at or above its level."
+        raise invalid(f"{place}.rearm_percent", "rearm_below_level", detail)
+    if f"{percent} %" in found:
+        raise invalid(f"{place}.below_percent", "repeated_threshold", "This level is there already.")
+    found[f"{percent} %"] = Threshold(0, 0, percent, rearm)

@@ -90,6 +90,22 @@ _KINDS = (
         id_field="user",
         user_field="user",
     ),
+    Kind(
+        "account.plan",
+        sent.AssignPlanBody,
+        building.assign_plan,
+        sent.AssignPlan,
+        id_field="user",
+        user_field="user",
+    ),
+    Kind(
+        "account.reset",
+        sent.ResetAllowanceBody,
+        building.reset_allowance,
+        sent.ResetAllowance,
+        id_field="user",
+        user_field="user",
+    ),
     Kind("account.thresholds", sent.ThresholdsBody, building.set_thresholds, id_field="user", user_field="user"),
     Kind(
         "account.budgets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from libs.service.clock import from_datetime, to_datetime
 from services.ledger.domain.budgets import Budget, Budgets, Count, Reservation
 from services.ledger.domain.state import (
     Account,
+    Allowance,
     CostBasis,
     Crossing,
     Earned,
@@ -34,6 +36,7 @@ LOT_COLUMNS = (
     "id, partition, app, user_id, asset, amount, source, priority, granted_at, effective_at, expires_at, scope,"
     " cost_basis, origin, remaining, pinned, phase, revoked, broken, revoking, revoke_policy, live"
 )
+_ALLOWANCE = fields(Allowance)
 HOLD_COLUMNS = (
     "id, partition, app, user_id, asset, amount, created_at, limit_at, expires_at, service, grant_id, member,"
     " reference, slices, captured, status, resolved_at"
@@ -62,7 +65,10 @@ def facts_of(account: Account) -> str:
     if profile.frozen:
         facts["frozen"] = profile.frozen
     if profile.thresholds:
-        facts["thresholds"] = [[t.level, t.rearm_at] for t in profile.thresholds]
+        facts["thresholds"] = [
+            [t.level, t.rearm_at] if t.percent is None else [t.level, t.rearm_at, t.percent, t.rearm_percent]
+            for t in profile.thresholds
+        ]
     if account.earned:
         facts["earned"] = account.earned
     if account.crossings:
@@ -73,6 +79,10 @@ def facts_of(account: Account) -> str:
         facts["earned_under"] = _earned_facts(account.earned_under)
     if account.budgets is not None:
         facts["budgets"] = _budgets_facts(account.budgets)
+    if account.allowance is not None:
+        facts["allowance"] = {
+            f.name: value for f in _ALLOWANCE if (value := getattr(account.allowance, f.name)) != f.default
+        }
     return orjson.dumps(facts).decode()
 
 
@@ -134,7 +144,12 @@ def account_of(row: Record) -> Account:
         earned_times={name: Earned(*each) for name, each in facts.get("earned_times", {}).items()},
         earned_under={name: Earned(*each) for name, each in facts.get("earned_under", {}).items()},
         budgets=_budgets_of(facts.get("budgets")),
+        allowance=_allowance_of(facts.get("allowance")),
     )
+
+
+def _allowance_of(facts: dict[str, Any] | None) -> Allowance | None:
+    return None if facts is None else Allowance(**{**facts, "lots": tuple(facts.get("lots", ()))})
 
 
 def lot_of(row: Record) -> Lot:

@@ -58,6 +58,8 @@ COMMANDS: dict[str, type[cmd.Command]] = {
     "account.close": cmd.Close,
     "account.change": cmd.ChangeAccount,
     "account.budgets": cmd.SetBudgets,
+    "account.plan": cmd.AssignPlan,
+    "account.reset": cmd.ResetAllowance,
     "account.erase": cmd.Erase,
     "sweep": cmd.Sweep,
     "config": ApplyConfig,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from libs.events.contracts.base import Command, contract
 from libs.events.contracts.ledger.fields import (
@@ -59,13 +59,29 @@ class CostBasis(BaseModel):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
+Percent = Annotated[int, Field(ge=1, le=1000)]
+
+
 class ThresholdSetting(BaseModel):
-    """A level of `available` to be told about, once, until `rearm_at` (default: the level) is reached again."""
+    """A level of `available` to be told about, once, until `rearm_at` (default: the level) is reached again.
+
+    It is in credits, or as `below_percent` in per cent of the allowance's limit, and then `rearm_percent` arms it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    below: Amount
+    below: Amount | None = None
     rearm_at: Amount | None = None
+    below_percent: Percent | None = None
+    rearm_percent: Percent | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ThresholdSetting:
+        if (self.below is None) == (self.below_percent is None):
+            raise ValueError("a threshold has either below or below_percent")
+        if (self.below is None and self.rearm_at is not None) or (self.below_percent is None and self.rearm_percent):
+            raise ValueError("a threshold is armed again at a level of the same kind")
+        return self
 
 
 Thresholds = Annotated[tuple[ThresholdSetting, ...], Field(max_length=20)]
@@ -293,5 +309,35 @@ class SetBudgetsBody(Body):
 @contract("ledger.set_budgets.v1")
 class SetBudgets(SetBudgetsBody, Command):
     """Replace the account's budgets. What is counted goes on under the same name, unless something else is counted."""
+
+    user: User
+
+
+class AssignPlanBody(Body):
+    """Give an account a plan of the app, or with null none: what is left then lasts to the period's end.
+
+    `anchor` is what the months of an anniversary plan count from (default: the one it has, or now). After
+    `paid_until`, and the plan's time of grace, the allowance does not return; without it, it always does.
+    """
+
+    plan: Name | None
+    anchor: Moment | None = None
+    paid_until: Moment | None = None
+
+
+@contract("ledger.assign_plan.v1")
+class AssignPlan(AssignPlanBody, Command):
+    """Give an account a plan of the app, or with null none: what is left then lasts to the period's end."""
+
+    user: User
+
+
+class ResetAllowanceBody(Body):
+    """Restore the allowance to its limit now; when it returns by itself stays as it is."""
+
+
+@contract("ledger.reset_allowance.v1")
+class ResetAllowance(ResetAllowanceBody, Command):
+    """Restore the allowance to its limit now; when it returns by itself stays as it is."""
 
     user: User

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
-from services.ledger.domain.decide import accounts, granting, importing, spending, transfers
+from services.ledger.domain.decide import accounts, allowances, granting, importing, spending, transfers
 from services.ledger.domain.decide.due import apply_due
 from services.ledger.domain.decide.recorder import Context, Decision, Recorder
 from services.ledger.domain.records import Resolution
@@ -38,7 +38,13 @@ _RULES: dict[type, Callable[[Recorder, Any], Decision]] = {
     cmd.ChangeAccount: accounts.change,
     cmd.SetBudgets: accounts.set_budgets,
     cmd.Erase: accounts.erase,
+    cmd.AssignPlan: allowances.assign,
+    cmd.ResetAllowance: allowances.reset,
 }
+
+
+_SPENDING = (cmd.Charge, cmd.CreateHold, cmd.Transfer, cmd.Adjust)
+"""What may be done with the credits that an account opens with."""
 
 
 @dataclass(slots=True)
@@ -98,6 +104,8 @@ def decide(account: Account, command: cmd.Command, context: Context) -> Outcome:
     if due:
         context = _knowing(due, command, context)
     recorder = Recorder(account, context, command.labels)
+    if not account.version and isinstance(command, _SPENDING) and account.profile.asset in context.config.default_plans:
+        recorder.open()
     try:
         decision = _RULES[type(command)](recorder, command)
     except Rejected as rejected:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
+from services.ledger.domain.allowances import threshold_shown
 from services.ledger.domain.budgets import Budget
 from services.ledger.domain.decide import budgets
 from services.ledger.domain.decide.recorder import Decision, Recorder
@@ -24,7 +25,10 @@ def change(recorder: Recorder, command: cmd.ChangeAccount) -> Decision:
     if command.overdraft_limit is not None and command.overdraft_limit != profile.overdraft_limit:
         event.overdraft_limit = ev.Units(command.overdraft_limit)
     if command.thresholds is not None and command.thresholds != profile.thresholds:
-        event.thresholds = tuple(ev.ThresholdOf(ev.Units(t.level), ev.Units(t.rearm_at)) for t in command.thresholds)
+        event.thresholds = tuple(
+            ev.ThresholdOf(ev.Units(t.level), ev.Units(t.rearm_at), t.percent, t.rearm_percent)
+            for t in command.thresholds
+        )
     if event.zone is not None or event.overdraft_limit is not None or event.thresholds is not None:
         recorder.record_main(event)
     return Decision(200, describe(recorder))
@@ -40,9 +44,7 @@ def describe(recorder: Recorder) -> dict[str, object]:
         "zone": profile.zone,
         "overdraft": recorder.amount(profile.overdraft_limit),
         "freezes": list(profile.frozen),
-        "thresholds": [
-            {"below": recorder.amount(t.level), "rearm_at": recorder.amount(t.rearm_at)} for t in profile.thresholds
-        ],
+        "thresholds": [threshold_shown(t, profile.scale) for t in profile.thresholds],
     }
 
 

@@ -1,7 +1,7 @@
 """What time alone does to an account, applied in order of when it was due before anything else is decided.
 
-At one instant: limits of holds, then expiries of lots, then starts of lots. Whether a sweep ran makes no difference:
-a command, a sweep and a read all pass through here, and the read writes nothing.
+At one instant: limits of holds, then the reset of the allowance, then expiries of lots, then starts of lots. Whether a
+sweep ran makes no difference: a command, a sweep and a read all pass through here, and the read writes nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from heapq import heapify, heappop, heappush
 
 from services.ledger.domain import events as ev
 from services.ledger.domain.decide import budgets
+from services.ledger.domain.decide.allowances import renew
 from services.ledger.domain.decide.recorder import Recorder, returned
-from services.ledger.domain.state import Account, Hold, Lot, Phase
+from services.ledger.domain.state import Account, Hold, Lot, Phase, reset_due
 
-_HOLD_LIMIT, _LOT_EXPIRY, _LOT_START = range(3)
+_HOLD_LIMIT, _RESET, _LOT_EXPIRY, _LOT_START = range(4)
 _Due = tuple[int, int, str]
 """When something is due, what it is, and of which hold or lot."""
 
@@ -21,6 +22,9 @@ _Due = tuple[int, int, str]
 def _due(account: Account, now: int) -> list[_Due]:
     """What is due by now, in no order."""
     found = [(hold.expires_at, _HOLD_LIMIT, key) for key, hold in account.holds.items() if hold.expires_at <= now]
+    reset = reset_due(account)
+    if reset is not None and reset <= now:
+        found.append((reset, _RESET, ""))
     for key, lot in account.lots.items():
         if lot.phase == Phase.SCHEDULED:
             if lot.terms.effective_at <= now:
@@ -72,13 +76,16 @@ def apply_due(recorder: Recorder) -> None:
         if kind == _HOLD_LIMIT:
             _expire_hold(recorder, recorder.account.holds[key])
             continue
+        if kind == _RESET:
+            renew(recorder)
+            continue
         lot = recorder.account.lots[key]
         if kind == _LOT_START:
             _start_lot(recorder, lot)
             expires_at = lot.terms.expires_at
             if expires_at is not None and expires_at <= recorder.now:
                 heappush(due, (expires_at, _LOT_EXPIRY, key))
-        elif lot.remaining:
-            # A lot that is used up has nothing to lose.
+        elif lot.remaining and lot.phase == Phase.LIVE:
+            # A lot that is used up has nothing to lose, and one that a reset ended has lost it already.
             expire_lot(recorder, lot)
     recorder.finish()

@@ -8,6 +8,7 @@ from typing import Any
 
 from libs.events.ids import Ids
 from services.ledger.domain import events as ev
+from services.ledger.domain.allowances import lot_of
 from services.ledger.domain.amounts import format_units
 from services.ledger.domain.commands import Labels
 from services.ledger.domain.config import AppConfig
@@ -66,14 +67,17 @@ class Recorder:
         """The decimal string of an amount of this account's asset."""
         return format_units(units, self.account.profile.scale)
 
-    def record(self, event: ev.AccountEvent) -> None:
-        """Number an event, give it the balances before and after, and fold it."""
+    def record(self, event: ev.AccountEvent, config: AppConfig | None = None) -> None:
+        """Number an event, give it the balances before and after, and fold it.
+
+        `config` is the version that it was decided under, where that is not the one in force now.
+        """
         account = self.account
         settled, held, owed = effect(event)
         event.at = self.context.now
         event.asset = account.profile.asset
         event.account_version = account.version + 1
-        event.config_version = self.context.config.version
+        event.config_version = (config or self.context.config).version
         event.before = ev.Balances(ev.Units(account.settled), ev.Units(account.held), ev.Units(account.owed))
         event.after = ev.Balances(
             ev.Units(account.settled + settled), ev.Units(account.held + held), ev.Units(account.owed + owed)
@@ -91,10 +95,29 @@ class Recorder:
         event.text_digest = labels.text_digest
         self.record(event)
 
-    def open(self) -> None:
-        """Open the account if this is the first that is heard of it."""
-        if not self.account.version:
-            self.record(ev.AccountOpened(scale=self.account.profile.scale))
+    def open(self, *, with_plan: bool = True) -> None:
+        """Open the account if this is the first that is heard of it; it begins with the asset's default plan."""
+        if self.account.version:
+            return
+        self.record(ev.AccountOpened(scale=self.account.profile.scale))
+        config = self.context.config
+        plan = config.default_plans.get(self.account.profile.asset)
+        if plan is None or not with_plan:
+            return
+        span = plan.month(config.zone, self.now, self.now)
+        self.record(
+            ev.PlanAssigned(
+                plan=plan.name,
+                limit=ev.Units(plan.limit),
+                period_start=ev.Time(span[0]),
+                period_end=ev.Time(span[1]),
+                anchor=ev.Time(self.now) if plan.period == "anniversary" else None,
+                lot=lot_of(plan, self.context.ids.new("grant"), plan.limit, (self.now, span[1])),
+                renewed=True,
+            )
+        )
+        # What it begins with counts as having been there before the command.
+        self._available_before = self.account.available()
 
     def repay(self, lots: Iterable[str]) -> None:
         """What new lots bring in repays what is owed first, out of those lots."""
@@ -119,8 +142,9 @@ class Recorder:
     def _cross(self) -> None:
         """Arm and fire thresholds, on the crossing of what was available before the command."""
         available = self.account.available()
-        self._rearm(self._thresholds, available)
-        for threshold in self._thresholds:
+        thresholds = self._levels()
+        self._rearm(thresholds, available)
+        for threshold in thresholds:
             crossing = self.account.crossings.get(threshold.level)
             if self._available_before >= threshold.level > available and (crossing is None or crossing.armed):
                 self.record(
@@ -128,10 +152,18 @@ class Recorder:
                         threshold=ev.Units(threshold.level),
                         generation=1 if crossing is None else crossing.generation,
                         available=ev.Units(available),
+                        percent=threshold.percent,
                     )
                 )
 
-    def _rearm(self, thresholds: tuple[Threshold, ...], available: int) -> None:
+    def _levels(self) -> list[Threshold]:
+        """The thresholds as levels; those in per cent need an allowance to be of."""
+        allowance = self.account.allowance
+        if allowance is None:
+            return [threshold for threshold in self._thresholds if threshold.percent is None]
+        return [threshold.of(allowance.limit) for threshold in self._thresholds]
+
+    def _rearm(self, thresholds: list[Threshold], available: int) -> None:
         crossings = self.account.crossings
         if not crossings:
             return

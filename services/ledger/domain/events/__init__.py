@@ -18,7 +18,8 @@ from services.ledger.domain.events.accounts import (
     OperationImported,
     ThresholdCrossed,
 )
-from services.ledger.domain.events.app import CommandRefused, CommandRepeated, ConfigApplied
+from services.ledger.domain.events.allowances import AllowanceReset, PlanAssigned, ResetCause
+from services.ledger.domain.events.app import CommandRefused, CommandRepeated, ConfigApplied, ResetCompleted
 from services.ledger.domain.events.balances import (
     BalanceAdjusted,
     ChargeRefunded,
@@ -58,6 +59,7 @@ __all__ = [
     "AccountFrozen",
     "AccountOpened",
     "AccountUnfrozen",
+    "AllowanceReset",
     "AppEvent",
     "BalanceAdjusted",
     "Balances",
@@ -86,6 +88,9 @@ __all__ = [
     "OperationImported",
     "OwedRecorded",
     "OwedRepaid",
+    "PlanAssigned",
+    "ResetCause",
+    "ResetCompleted",
     "Returned",
     "SliceOf",
     "ThresholdCrossed",

@@ -42,9 +42,12 @@ class AccountClosed(AccountEvent):
 
 @dataclass(slots=True, kw_only=True)
 class ThresholdCrossed(AccountEvent):
+    """`threshold` is the level that was crossed; `percent` says of how much of the allowance it was."""
+
     threshold: Units
     generation: int
     available: Units
+    percent: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

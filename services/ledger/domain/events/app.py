@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.ledger.domain.events.parts import AppEvent
+from services.ledger.domain.events.parts import AppEvent, Time
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,3 +35,11 @@ class CommandRepeated(AppEvent):
     command_type: str
     first: str
     user: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ResetCompleted(AppEvent):
+    """Every allowance of this partition that was due at the start of a calendar month has been reset: `accounts`."""
+
+    due_at: Time
+    accounts: int

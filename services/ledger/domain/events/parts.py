@@ -74,10 +74,12 @@ class MovedLot:
 
 @dataclass(slots=True)
 class ThresholdOf:
-    """One entry of an account's own list of thresholds."""
+    """One entry of an account's own list of thresholds; of a `percent` of the allowance the level is not used."""
 
     level: Units
     rearm_at: Units
+    percent: int | None = None
+    rearm_percent: int | None = None
 
 
 @dataclass(slots=True)

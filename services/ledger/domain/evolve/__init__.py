@@ -10,11 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.ledger.domain import events as ev
-from services.ledger.domain.evolve import accounts, balances, budgets, holds, transfers
+from services.ledger.domain.evolve import accounts, allowances, balances, budgets, holds, transfers
 from services.ledger.domain.evolve.lots import Rules, ordered
 from services.ledger.domain.state import STALE, Account, Crossing, Lot, next_due
 
-_RULES: Rules = {**accounts.RULES, **balances.RULES, **budgets.RULES, **holds.RULES, **transfers.RULES}
+_RULES: Rules = {
+    **accounts.RULES,
+    **allowances.RULES,
+    **balances.RULES,
+    **budgets.RULES,
+    **holds.RULES,
+    **transfers.RULES,
+}
 
 
 def attach(account: Account, lots: Iterable[Lot]) -> Account:

@@ -21,7 +21,7 @@ def _account_changed(a: Account, e: ev.AccountChanged) -> None:
     if e.overdraft_limit is not None:
         changes["overdraft_limit"] = e.overdraft_limit
     if e.thresholds is not None:
-        changes["thresholds"] = tuple(Threshold(t.level, t.rearm_at) for t in e.thresholds)
+        changes["thresholds"] = tuple(Threshold(t.level, t.rearm_at, t.percent, t.rearm_percent) for t in e.thresholds)
     if changes:
         a.profile = replace(a.profile, **changes)
     if e.started is not None:
@@ -43,6 +43,8 @@ def _account_unfrozen(a: Account, e: ev.AccountUnfrozen) -> None:
 
 def _account_closed(a: Account, e: ev.AccountClosed) -> None:
     a.profile = replace(a.profile, closed_at=e.at)
+    if a.allowance is not None:
+        a.due_at = STALE
 
 
 def _threshold_crossed(a: Account, e: ev.ThresholdCrossed) -> None:

@@ -18,7 +18,18 @@ from services.ledger.domain.budgets import Budget, Budgets, Count
 from services.ledger.domain.codec import EVENT_TYPES, decode, encode
 from services.ledger.domain.evolve import evolve
 from services.ledger.domain.postings import postings
-from services.ledger.domain.state import Account, Crossing, Hold, HoldTerms, Lot, LotTerms, Phase, Profile, Slice
+from services.ledger.domain.state import (
+    Account,
+    Allowance,
+    Crossing,
+    Hold,
+    HoldTerms,
+    Lot,
+    LotTerms,
+    Phase,
+    Profile,
+    Slice,
+)
 
 CORPUS = Path(libs.events.__path__[0]) / "corpus"
 
@@ -46,7 +57,13 @@ def account_for(event: ev.AccountEvent, payload: str) -> Account:
     account = Account(Profile("coins", "ann", "coins", SCALE, 0), version=event.account_version - 1)
     crossings = {int(level): Crossing(1, armed=False) for level in event.rearmed}
     return replace(
-        account, lots=lots, holds=holds, overdraft_used=PLENTY, crossings=crossings, budgets=budgets_for(event)
+        account,
+        lots=lots,
+        holds=holds,
+        overdraft_used=PLENTY,
+        crossings=crossings,
+        budgets=budgets_for(event),
+        allowance=Allowance("pro", PLENTY, 0, PLENTY, 0, lots=tuple(lots)),
     )
 
 

@@ -37,6 +37,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/thresholds": {"thresholds": []},
     "/batch": {"commands": [{"type": "charge", "key": "b", "user": "ann", "amount": "1"}]},
     "/budgets": {"budgets": []},
+    "/plan": {"plan": None},
     "/config": DOCUMENT,
     "/test-clock": {"now": "2030-01-01T00:00:00Z"},
 }

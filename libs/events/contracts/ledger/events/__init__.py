@@ -15,7 +15,8 @@ from libs.events.contracts.ledger.events.accounts import (
     OperationImported,
     ThresholdCrossed,
 )
-from libs.events.contracts.ledger.events.app import CommandRefused, CommandRepeated, ConfigApplied
+from libs.events.contracts.ledger.events.allowances import AllowanceReset, PlanAssigned
+from libs.events.contracts.ledger.events.app import CommandRefused, CommandRepeated, ConfigApplied, ResetCompleted
 from libs.events.contracts.ledger.events.balances import (
     BalanceAdjusted,
     ChargeRefunded,
@@ -53,6 +54,7 @@ __all__ = [
     "AccountFrozen",
     "AccountOpened",
     "AccountUnfrozen",
+    "AllowanceReset",
     "AppEvent",
     "BalanceAdjusted",
     "Balances",
@@ -82,6 +84,8 @@ __all__ = [
     "OriginOf",
     "OwedRecorded",
     "OwedRepaid",
+    "PlanAssigned",
+    "ResetCompleted",
     "Returned",
     "SliceOf",
     "ThresholdCrossed",

@@ -48,11 +48,12 @@ class AccountClosed(AccountEvent):
 
 @contract("ledger.threshold_crossed.v1")
 class ThresholdCrossed(AccountEvent):
-    """`available` fell below `threshold`; `generation` counts how often it was armed."""
+    """`available` fell below `threshold`, or `percent` of the allowance; `generation` counts how often it was armed."""
 
     threshold: Credits
     generation: int
     available: Credits
+    percent: int | None = None
 
 
 @contract("ledger.operation_imported.v1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libs.events.contracts.base import contract
 from libs.events.contracts.ledger.events.parts import AppEvent
+from libs.events.contracts.ledger.fields import Time
 
 
 @contract("ledger.config_applied.v1")
@@ -37,3 +38,11 @@ class CommandRepeated(AppEvent):
     command_type: str
     first: str
     user: str | None = None
+
+
+@contract("ledger.reset_completed.v1")
+class ResetCompleted(AppEvent):
+    """Every allowance of this partition that was due at the start of a calendar month has been reset: `accounts`."""
+
+    due_at: Time
+    accounts: int

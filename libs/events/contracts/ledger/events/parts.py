@@ -80,10 +80,12 @@ class MovedLot(Part):
 
 
 class ThresholdOf(Part):
-    """One entry of an account's own list of thresholds."""
+    """One entry of an account's own list of thresholds; of a `percent` of the allowance the level is not used."""
 
     level: Credits
     rearm_at: Credits
+    percent: int | None = None
+    rearm_percent: int | None = None
 
 
 class BudgetOf(Part):
