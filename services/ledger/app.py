@@ -39,8 +39,8 @@ from services.ledger.store.reads import UNREACHABLE
 from services.ledger.streams import CLOSING, StreamLimits, Streams
 from services.ledger.transfers import Transfers
 from services.ledger.version import VERSION
-from services.ledger.writer.engine import Limits
 from services.ledger.writer.leader import Leader, LeaseTimes
+from services.ledger.writer.surroundings import Limits
 
 logger = logging.getLogger(__name__)
 

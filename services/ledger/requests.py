@@ -137,6 +137,9 @@ class Request:
     items: tuple[Request, ...] = ()
     """Requests that this one consists of: all of them are done, or none."""
 
+    read_key: bool = False
+    """Whether `key` must be looked up where no memory has it: without that it cannot be told what becomes of this."""
+
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     queued_at: float = 0.0
     attempts: int = 0
@@ -150,6 +153,9 @@ class Request:
 def together(items: Sequence[Request]) -> Request:
     """One request of several that lie on one partition: they are decided in order, and all done or none."""
     first = items[0]
+    for item in items:
+        # Whether all of them are repeats, or none, decides what becomes of them.
+        item.read_key = True
     return Request(
         app=first.app,
         user="",

@@ -34,6 +34,12 @@ def _fencing(sqlstate: str, message: str) -> asyncpg.PostgresError:
     return error
 
 
+def _not_unique(table: str, detail: str) -> asyncpg.UniqueViolationError:
+    error = asyncpg.UniqueViolationError(f"{table}: {detail}")
+    vars(error).update(constraint_name=f"{table}_pkey", detail=detail)
+    return error
+
+
 def append_locks(_tables: Tables, args: Sequence[Any]) -> list[Key]:
     """The heads that are appended to, in order."""
     return [("head", partition) for partition in sorted(int(text) for text in args[0][0].split("\x1f"))]
@@ -101,9 +107,9 @@ def _check(tables: Tables, events: list[Row], results: list[Row], accounts: list
     for table, keys, known in new:
         for key in keys:
             if key in known:
-                raise asyncpg.UniqueViolationError(f"{table}: {key}")
+                raise _not_unique(table, f"{key}")
         if len(set(keys)) != len(keys):
-            raise asyncpg.UniqueViolationError(f"{table}: twice in one batch")
+            raise _not_unique(table, "twice in one batch")
     for account in accounts:
         if min(account["held"], account["owed"], account["overdraft_used"]) < 0:
             raise asyncpg.CheckViolationError(f"accounts: {account}")

@@ -39,9 +39,9 @@ def no_check_at_all() -> AbstractContextManager[Any]:
 def answer_before_commit() -> AbstractContextManager[Any]:
     """A batch is answered when it is sent."""
 
-    async def append(self: Writer, batch: Batch) -> bool:
+    async def append(self: Writer, batch: Batch) -> None:
         self._answer(batch)
-        return await _append(self, batch)
+        await _append(self, batch)
 
     return patch.object(Writer, "_append", append)
 
@@ -49,9 +49,9 @@ def answer_before_commit() -> AbstractContextManager[Any]:
 def merge_before_commit() -> AbstractContextManager[Any]:
     """Memory takes a batch over before it is known to be stored."""
 
-    async def append(self: Writer, batch: Batch) -> bool:
+    async def append(self: Writer, batch: Batch) -> None:
         self._base.pour(batch.layer)
-        return await _append(self, batch)
+        await _append(self, batch)
 
     return patch.object(Writer, "_append", append)
 
@@ -63,6 +63,7 @@ def trust_a_lost_append() -> AbstractContextManager[Any]:
         self._connection.terminate()
         self._connection, self._heads = await self._with.recover()
         self._base.pour(batch.layer)
+        self._dropped_with()
         self._answer(batch)
 
     return patch.object(Writer, "_recover", recover)

@@ -32,8 +32,8 @@ from services.ledger.requests import Answer, Request
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, SOURCE, LedgerLog
 from services.ledger.transfers import Transfers
-from services.ledger.writer.engine import Limits
 from services.ledger.writer.leader import Leader, LeaseTimes
+from services.ledger.writer.surroundings import Limits
 from tests.sim import connection as link
 from tests.sim.bus import Broker, SimBus
 from tests.sim.chance import Chance

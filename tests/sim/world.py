@@ -13,7 +13,7 @@ from unittest.mock import patch
 from libs.events.ids import UlidSource
 from libs.service.clock import to_datetime
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC
-from services.ledger.writer.engine import Limits
+from services.ledger.writer.surroundings import Limits
 from tests.sim.bus import Broker, SimBus
 from tests.sim.chance import Chance
 from tests.sim.database import Database
@@ -68,7 +68,8 @@ class World:
         batch = random.choice((2, 8, 64))
         # Memory that is just as large as it must be, or ample.
         accounts, recent = random.choice(((200_000, 50_000), (2 * batch + 1, 8 * batch)))
-        self._limits = Limits(4096, batch, random.choice((1, 8)), accounts, recent)
+        sweeps = random.choice((1, 8))
+        self._limits = Limits(4096, batch, sweeps, accounts, recent, doubtful_max=random.choice((0, 1, 20)))
 
     def start(self, make: Callable[[str], Node]) -> Node:
         """Start a process under a name of its own."""

@@ -16,6 +16,8 @@ from services.ledger.store.heads import Head
 from services.ledger.store.rows import facts_of
 
 APPEND = "SELECT ledger_append($1, $2, $3, $4, $5, $6)"
+KEYS = "results_pkey"
+"""What keeps idempotency keys unique."""
 
 
 class FencedError(Exception):
@@ -23,11 +25,15 @@ class FencedError(Exception):
 
 
 class RefusedError(Exception):
-    """The database refused the batch and nothing of it was written; `read_only` when it takes no writes at all."""
+    """The database refused the batch and nothing of it was written.
 
-    def __init__(self, cause: Exception, *, read_only: bool) -> None:
+    `read_only`: it takes no writes at all. `repeat`: an outcome is stored under one of the batch's keys already.
+    """
+
+    def __init__(self, cause: Exception, *, read_only: bool = False, repeat: bool = False) -> None:
         super().__init__(str(cause))
         self.read_only = read_only
+        self.repeat = repeat
 
 
 class AmbiguousError(Exception):
@@ -137,7 +143,9 @@ async def append(connection: Connection, arguments: list[Any]) -> None:
         raise RefusedError(error, read_only=True) from error
     except LOST as error:
         raise AmbiguousError(str(error)) from error
+    except asyncpg.UniqueViolationError as error:
+        raise RefusedError(error, repeat=error.constraint_name == KEYS) from error
     except asyncpg.PostgresError as error:
         if error.sqlstate in ("TS001", "TS002"):
             raise FencedError(str(error)) from error
-        raise RefusedError(error, read_only=False) from error
+        raise RefusedError(error) from error

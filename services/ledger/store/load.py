@@ -70,7 +70,12 @@ class StoredTransfer:
 
 @dataclass(slots=True)
 class Loaded:
-    """What was read. Lots are those that a command named, dead or not; events are those of a named object."""
+    """What was read. Lots are those that a command named, dead or not; events are those of a named object.
+
+    `all_keys`: the idempotency key of every request was looked up, not only of those that ask for it.
+    """
+
+    all_keys: bool = True
 
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     results: dict[ResultKey, StoredResult] = field(default_factory=dict)

@@ -27,9 +27,10 @@ from services.ledger.domain.decide.transfers import credit_for
 from services.ledger.requests import Answer, ApplyConfig, Cursor, Door, Request, SettleTransfer, Text
 from services.ledger.store import setup
 from services.ledger.store.reads import latest_configs
-from services.ledger.writer.engine import Limits, Writer
+from services.ledger.writer.engine import Writer
 from services.ledger.writer.leader import Leader, LeaseTimes
 from services.ledger.writer.log import APP_ACCOUNT
+from services.ledger.writer.surroundings import Limits
 from tests.plugins.postgres import Database
 
 APP = "coins"

@@ -23,34 +23,45 @@ from services.ledger.refusals import problem_of
 from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Cursor, Request, SettleTransfer
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
-from services.ledger.store.load import AccountKey, StoredRef, StoredResult
-from services.ledger.store.rows import moment
+from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult
 from services.ledger.writer.atomic import decide_together
 from services.ledger.writer.effects import Effects
 from services.ledger.writer.finding import Finder, Situation
-from services.ledger.writer.kept import dead_letter_row, unique_ref_row
+from services.ledger.writer.kept import config_row, dead_letter_row, result_row, unique_ref_row
 from services.ledger.writer.layer import Layer, Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origin, origin_of
 from services.ledger.writer.telling import Told, known_outcome, refusal, repetition
 
 _NO_RECORDS = Records()
+_NOTHING_READ = Loaded()
 REPEATABLE = frozenset({402, 404, 409})
 """Refusals that are outcomes: stored under the key and repeated."""
 NOT_NOW = 503
 """The status of what could not be decided: nothing is kept of it, and its sender's cursor stays."""
 
 
+class UnknownKeyError(Exception):
+    """A request is to be refused with nothing stored, and whether it is a repeat has not been looked up."""
+
+
 class Batch:
-    """Decides requests in order. After :meth:`finish`, `rows` is what to append and `answers` what to say then."""
+    """Decides requests in order, in groups, each after a :meth:`proceed`.
+
+    After :meth:`finish`, `rows` is what to append and `answers` what to say then. `keys_unread`: outcomes are stored
+    under keys that were not looked up, so that the append may find a repeat.
+    """
 
     def __init__(self, situation: Situation) -> None:
         self.layer = Layer()
         self.log = LogRows(dict(situation.heads))
         self.rows = Rows()
         self.answers: list[tuple[Request, Answer]] = []
+        self.keys_unread = False
         self._situation = situation
+        self._time_us = 0
+        self._loaded = _NOTHING_READ
         self._layers = Layers(self.layer, *situation.below)
-        self._find = Finder(self._layers, situation.loaded)
+        self._find = Finder(self._layers, _NOTHING_READ)
         self._effects = Effects(self.layer, self.rows, situation.partitions)
 
     @property
@@ -63,8 +74,22 @@ class Batch:
         """The heads after this batch."""
         return self.log.heads
 
+    @property
+    def size(self) -> int:
+        """How many commands have been decided."""
+        return sum([request.size for request, _ in self.answers])
+
+    def proceed(self, loaded: Loaded, time_us: int) -> None:
+        """What was read for the requests that come next, and the time in which they are decided."""
+        self._time_us = time_us
+        self._loaded = loaded
+        self._find = Finder(self._layers, loaded)
+
     def decide(self, request: Request) -> None:
-        """Decide one request; its answer may be given once the batch is durable."""
+        """Decide one request; its answer may be given once the batch is durable.
+
+        After an :class:`UnknownKeyError` the batch is as it was, but for what was due on the account.
+        """
         cursor = request.cursor
         try:
             if cursor is not None and self._passed(cursor):
@@ -156,7 +181,7 @@ class Batch:
         """The app's time. `clock_start`: where the clock of an app in test mode begins, which may be news."""
         app_now = self._situation.app_now(request.app)
         if app_now is None:
-            return self._situation.now if clock_start is None else from_datetime(clock_start)
+            return self._time_us if clock_start is None else from_datetime(clock_start)
         return app_now
 
     def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Context]:
@@ -183,7 +208,9 @@ class Batch:
         transaction_id = ids.new("transaction")
         for item in items:
             item.transaction_id = transaction_id
-        return Batch(replace(self._situation, below=(self.layer, *self._situation.below), heads=dict(self.log.heads)))
+        trial = Batch(replace(self._situation, below=(self.layer, *self._situation.below), heads=dict(self.log.heads)))
+        trial.proceed(self._loaded, self._time_us)
+        return trial
 
     def take_over(self, trial: Batch) -> None:
         """What a batch on top of this one has decided is decided here."""
@@ -234,28 +261,21 @@ class Batch:
         self._tell(request, repetition(request, ref.object))
         return self._store(request, Answer(ref.status, ref.body, replayed=True))
 
+    def _key_is_known(self, request: Request) -> bool:
+        """Whether it has been looked up what is stored under the request's key; nothing needs to be without one."""
+        if not request.key or self._loaded.all_keys or request.read_key:
+            return True
+        return self._find.result((request.app, request.user, request.key, request.caller)) is not None
+
     def _store(self, request: Request, answer: Answer) -> Answer:
         """Keep the outcome under the idempotency key, in the transaction of its effect."""
         partition = self._partition(request)
         position = self.log.touch(partition).position
         if request.key:
+            self.keys_unread = self.keys_unread or not self._key_is_known(request)
             key = (request.app, request.user, request.key, request.caller)
             self.layer.results[key] = StoredResult(request.fingerprint, answer.status, answer.body, request.command_id)
-            self.rows.results.append(
-                (
-                    request.app,
-                    request.caller,
-                    request.user,
-                    request.key,
-                    request.fingerprint.hex(),
-                    request.type,
-                    request.command_id,
-                    answer.status,
-                    answer.body.decode(),
-                    partition,
-                    position,
-                )
-            )
+            self.rows.results.append(result_row(request, answer, partition, position))
         return answer
 
     def _claim(self, request: Request, made: str, answer: Answer) -> None:
@@ -320,7 +340,7 @@ class Batch:
         ids = Ids(self._situation.ulids, partition, event.at)
         origin = origin_of(request, request.app, APP_ACCOUNT, ids.new("event"))
         self.log.add(origin, partition, event, 0, origin.event_id)
-        if event.at == self._situation.now:
+        if event.at == self._time_us:
             self.log.heads[partition].time_us = event.at
         return self.log.heads[partition].position
 
@@ -338,6 +358,8 @@ class Batch:
         answer = Answer(rejected.status, orjson.dumps(problem.to_dict(request.request_id)), outcome=rejected.code)
         if rejected.status == NOT_NOW:
             return answer
+        if rejected.status not in REPEATABLE and not self._key_is_known(request):
+            raise UnknownKeyError
         self._tell(request, refusal(request, rejected))
         return self._store(request, answer) if rejected.status in REPEATABLE else answer
 
@@ -368,17 +390,7 @@ class Batch:
             config = conf.compile_config(request.app, version, document, at, current)
             position = self._add_app_event(request, ev.ConfigApplied(at=at, version=version, document=text))
             self.layer.configs[request.app] = config
-            self.rows.add(
-                "configs",
-                {
-                    "app": request.app,
-                    "version": version,
-                    "document": text,
-                    "applied_at": moment(at),
-                    "partition": self._partition(request),
-                    "position": position,
-                },
-            )
+            self.rows.add("configs", config_row(config, text, self._partition(request), position))
         body = {"app": request.app, "version": version, "config": document.model_dump(mode="json")}
         return self._store(request, Answer(200, orjson.dumps(body)))
 

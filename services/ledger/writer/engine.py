@@ -1,7 +1,11 @@
 """The loop of the single writer: queue, read, decide, append, answer; a batch commits while the next is decided.
 
-There is no waiting timer: what arrives during a commit is the next batch. An answer is given after its commit, and
-only while the lease is valid.
+There is no waiting timer: what arrives during a commit is decided as it arrives, and sent when that commit ends. An
+answer is given after its commit, and only while the lease is valid.
+
+Idempotency keys that are not in memory are nearly always new, so they are not looked up: the append stores the outcome
+under each key, which the database refuses when there is one. Then nothing of the batch has happened, its requests are
+decided anew, and for a while keys are looked up first: repeats seldom come alone.
 """
 
 from __future__ import annotations
@@ -9,25 +13,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from time import perf_counter
 
 from libs.events.failpoints import reach
 from libs.events.ids import UlidSource
-from libs.service.clock import Clock
-from libs.service.db import Connection, Pool
+from libs.service.db import Connection
 from libs.service.problems import Overloaded, Problem, ReadOnly, Unavailable
 from services.ledger import metrics
 from services.ledger.domain.config import AppConfig
 from services.ledger.requests import Answer, Request
 from services.ledger.store.append import AmbiguousError, FencedError, RefusedError, append, parameters
 from services.ledger.store.heads import Head
-from services.ledger.writer.batch import Batch
+from services.ledger.writer.batch import Batch, UnknownKeyError
 from services.ledger.writer.finding import Situation
 from services.ledger.writer.layer import Committed, Layer, Layers
 from services.ledger.writer.line import Line
 from services.ledger.writer.reading import read_for
+from services.ledger.writer.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -39,38 +42,12 @@ PostgreSQL stops altogether where a full disk has none left for them."""
 ATTEMPTS_MAX = 3
 """How often a request is decided again after a batch that the database refused, before its caller is told."""
 
+GROUP_MAX = 64
+"""Requests that are decided in one go, so that callers who wait for other things do not wait for long."""
+
 
 class NotStored(Unavailable):
     """The database refuses this request, again and again, even alone."""
-
-
-@dataclass(slots=True)
-class Limits:
-    """How much a writer takes on. `recent_max` must exceed what two batches can touch."""
-
-    queue_max: int = 4096
-    batch_max: int = 512
-    sweeps_max: int = 128
-    accounts_max: int = 200_000
-    recent_max: int = 50_000
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What a writer works with.
-
-    `recover` opens a new appending connection, fences the old one's past and answers the heads as they are then; it
-    waits for a database that is away and raises :class:`FencedError` when the lease has been lost meanwhile.
-    """
-
-    pool: Pool
-    clock: Clock
-    app_now: Callable[[str], int | None]
-    partitions: int
-    shard: str
-    may_answer: Callable[[], bool]
-    recover: Callable[[], Awaitable[tuple[Connection, dict[int, Head]]]]
-    limits: Limits
 
 
 class Writer:
@@ -93,13 +70,19 @@ class Writer:
         self._sweeps = Line()
         self._arrived = asyncio.Event()
         self._deciding: list[Request] = []
-        """Taken from the queue, and not yet in a batch that is being appended."""
+        """Taken from the queue, and not yet decided."""
 
-        self._decided: Batch | None = None
-        """Decided on top of the batch in flight, and appended as soon as that one stands."""
+        self._open: Batch | None = None
+        """Decided on top of the batch in flight, appended as soon as that one stands, and until then added to."""
 
         self._inflight: Batch | None = None
-        self._commit: asyncio.Task[bool] | None = None
+        self._commit: asyncio.Task[None] | None = None
+        self._dropped = 0
+        """How often decided batches came to nothing: what was read beside them is of no use then."""
+
+        self._doubtful = limits.doubtful_max
+        """For how many batches keys are still looked up."""
+
         self._appending_since: float | None = None
         self._ulids = UlidSource()
         self._last_us = max((head.time_us for head in heads.values()), default=0)
@@ -167,8 +150,9 @@ class Writer:
         """Refuse what is queued and what comes; the outcome of what is in flight can be asked by its key."""
         self._closed = True
         waiting = [*self._deciding, *self._queue, *self._sweeps]
-        if self._inflight is not None:
-            waiting += [request for request, _ in self._inflight.answers]
+        for batch in (self._inflight, self._open):
+            if batch is not None:
+                waiting += [request for request, _ in batch.answers]
         for request in waiting:
             self._fail(request, Unavailable("The writer of this account has changed; send the request again."))
         self._queue.clear()
@@ -184,11 +168,13 @@ class Writer:
         """Decide and append until fenced or cancelled."""
         try:
             while True:
-                self._deciding = await self._take()
-                self._decided = await self._decide(self._deciding)
-                await self._settle()
-                if self._decided is not None:
-                    self._start(self._decided)
+                self._deciding = await self._next()
+                await self._decide(self._deciding)
+                self._deciding = []
+                if self._commit is None:
+                    self._start()
+                # Between two groups the answers of the database and new requests are noticed, however many wait.
+                await asyncio.sleep(0)
         finally:
             if self._commit is not None:
                 self._commit.cancel()
@@ -196,30 +182,37 @@ class Writer:
                     await self._commit
             self.close()
 
-    async def _take(self) -> list[Request]:
-        """The next batch: live commands first, then sweeps; a request that may have spoilt a batch comes alone."""
-        while not self._queue and not self._sweeps:
+    async def _next(self) -> list[Request]:
+        """What is to be decided next, waited for; raises what has ended the appending."""
+        while True:
             if self._commit is not None and self._commit.done():
-                await self._settle()
+                self._commit.result()
+            requests = self._take()
+            if requests:
+                return requests
             self._arrived.clear()
-            if self._commit is None:
-                await self._arrived.wait()
-            else:
-                arrived = asyncio.ensure_future(self._arrived.wait())
-                await asyncio.wait({arrived, self._commit}, return_when=asyncio.FIRST_COMPLETED)
-                arrived.cancel()
-        if self._queue and self._queue[0].attempts:
-            return [self._queue.popleft()]
+            await self._arrived.wait()
+
+    def _take(self) -> list[Request]:
+        """Live commands, then sweeps, as many as the open batch has room for.
+
+        A request that may have spoilt a batch comes alone, and its batch takes no other.
+        """
         limits = self._with.limits
+        decided, size = ([], 0) if self._open is None else (self._open.answers, self._open.size)
+        if self._queue and self._queue[0].attempts:
+            return [] if decided else [self._queue.popleft()]
+        if decided and decided[0][0].attempts:
+            return []
+        room = limits.batch_max - size
         requests: list[Request] = []
-        room = limits.batch_max
-        while self._queue and len(requests) < limits.batch_max and not self._queue[0].attempts:
+        while self._queue and len(requests) < GROUP_MAX and not self._queue[0].attempts:
             room -= self._queue[0].size
-            if room < 0 and requests:
+            if room < 0 and (requests or decided):
                 # What is to be done as one may be more than a batch takes otherwise: then it comes first.
                 break
             requests.append(self._queue.popleft())
-        while self._sweeps and len(requests) < limits.sweeps_max:
+        while self._sweeps and not self._queue and size + len(requests) < limits.sweeps_max:
             requests.append(self._sweeps.popleft())
         metrics.QUEUE.set(len(self._queue))
         return requests
@@ -227,62 +220,65 @@ class Writer:
     def _below(self) -> tuple[Layer | Committed, ...]:
         return (self._base,) if self._inflight is None else (self._inflight.layer, self._base)
 
-    async def _decide(self, requests: list[Request]) -> Batch | None:
-        """The requests decided on top of all that went before; None if the database could not be read."""
+    async def _decide(self, requests: list[Request]) -> None:
+        """Decide requests in the open batch, on top of all that went before."""
+        dropped = self._dropped
+        above = () if self._open is None else (self._open.layer,)
         try:
             commands = [item for request in requests for item in request.items or (request,)]
-            loaded = await read_for(self._with.pool, commands, Layers(*self._below()))
+            loaded = await read_for(
+                self._with.pool, commands, Layers(*above, *self._below()), all_keys=self._doubtful > 0
+            )
         except Exception as error:
             logger.warning("reading for a batch failed: %s", error)
-            for request in requests:
+            for request in self._deciding:
                 self._fail(request, Unavailable("The database cannot be read at present."))
-            return None
+            return
         reach("decide.read")
+        if self._dropped != dropped:
+            # What was noted from the layers may be of a batch that did not come to be; these wait behind it again.
+            return
         self._last_us = max(self._with.clock.now_us(), self._last_us)
-        heads = self._heads if self._inflight is None else self._inflight.heads
-        batch = Batch(
-            Situation(
-                self._below(), loaded, heads, self._last_us, self._with.app_now, self._ulids, self._with.partitions
-            )
-        )
-        for request in requests:
+        batch = self._open or self._new_batch()
+        batch.proceed(loaded, self._last_us)
+        for number, request in enumerate(requests):
             reach("decide.command")
             try:
                 batch.decide(request)
+            except UnknownKeyError:
+                self._doubt()
+                request.read_key = True
+                self._again(requests[number:])
+                break
             except Exception:
                 # The batch may hold half of what this request did: it is dropped, and the others are decided anew.
                 logger.exception("deciding %s failed", request.type)
                 self._fail(request, Problem())
-                self._queue.extendleft(r for r in reversed(requests) if r is not request)
-                return None
-        batch.finish()
-        return batch
+                self._again([*(each for each, _ in batch.answers), *requests[number + 1 :]])
+                self._open = None
+                return
+        if batch.answers:
+            self._open = batch
 
-    async def _settle(self) -> None:
-        """Wait for the batch in flight. One that was decided on top of it is on its way then, or to be decided anew."""
-        commit = self._commit
-        if commit is None:
-            return
-        # When this raises, the batch stays in flight: nobody knows what became of it, and `close` says so.
-        stands = await commit
-        if self._commit is not commit:
-            return
-        self._commit = None
-        self._inflight = None
-        if self._decided is not None and not stands:
-            # What it was decided on did not come to be, or the epochs have changed.
-            self._again(self._decided)
-            self._decided = None
+    def _new_batch(self) -> Batch:
+        heads = self._heads if self._inflight is None else self._inflight.heads
+        surroundings = self._with
+        return Batch(Situation(self._below(), heads, surroundings.app_now, self._ulids, surroundings.partitions))
 
-    def _start(self, decided: Batch) -> None:
+    def _start(self) -> None:
         """Append what has been decided."""
-        self._inflight, self._decided, self._deciding = decided, None, []
-        self._commit = asyncio.create_task(self._append(decided))
+        batch = self._open
+        if batch is None:
+            return
+        self._inflight, self._open = batch, None
+        self._commit = asyncio.create_task(self._append(batch))
+        self._commit.add_done_callback(lambda _: self._arrived.set())
 
-    async def _append(self, batch: Batch) -> bool:
+    async def _append(self, batch: Batch) -> None:
+        batch.finish()
         if not batch.writes:
-            self._answer(batch)
-            return True
+            self._stands(batch)
+            return
         started = perf_counter()
         self._appending_since = self._with.clock.monotonic()
         try:
@@ -294,35 +290,43 @@ class Writer:
             metrics.APPEND_FAILURES.labels("fenced").inc()
             raise
         except RefusedError as error:
+            if error.repeat and batch.keys_unread:
+                self._doubt()
+                self._dropped_with(batch)
+                return
             metrics.APPEND_FAILURES.labels("read_only" if error.read_only else "other").inc()
             logger.warning("a batch was refused: %s", error)
             self._refused(batch, read_only=error.read_only)
-            return False
         except (ValueError, TypeError):
             # What cannot even be sent is one request's doing, whatever door let it in.
             metrics.APPEND_FAILURES.labels("other").inc()
             logger.exception("a batch could not be written")
             self._refused(batch, read_only=False)
-            return False
         except AmbiguousError as error:
             metrics.APPEND_FAILURES.labels("ambiguous").inc()
             logger.warning("the connection was lost during an append: %s", error)
             await self._recover(batch)
-            return False
-        metrics.APPEND.observe(perf_counter() - started)
-        reach("append.unmerged")
-        self._commit_done(batch)
-        return True
+        else:
+            metrics.APPEND.observe(perf_counter() - started)
+            reach("append.unmerged")
+            self._base.pour(batch.layer)
+            self._heads = batch.heads
+            metrics.HEAD.labels(self._with.shard).set(sum(head.position for head in self._heads.values()))
+            self._doubtful = max(0, self._doubtful - 1)
+            reach("append.unanswered")
+            self._stands(batch)
 
-    def _commit_done(self, batch: Batch) -> None:
-        self._base.pour(batch.layer)
-        self._heads = batch.heads
-        metrics.HEAD.labels(self._with.shard).set(sum(head.position for head in self._heads.values()))
-        reach("append.unanswered")
-        if self._decided is not None:
-            # It is sent before the answers are written, so that the database need not wait for those.
-            self._start(self._decided)
-        self._answer(batch)
+    def _stands(self, batch: Batch) -> None:
+        """A batch is committed. The next is sent before the answers are written: the database need not wait for those.
+
+        When this is not reached because the append was fenced, the batch stays in flight: nobody knows what became of
+        it, and `close` says so.
+        """
+        self._inflight = self._commit = None
+        try:
+            self._start()
+        finally:
+            self._answer(batch)
 
     async def _recover(self, batch: Batch) -> None:
         """Find out whether a batch was committed: fence the lost connection's transaction, then read the heads."""
@@ -333,20 +337,36 @@ class Writer:
         moved = [after for start, after in batch.rows.heads if after.position > start.position]
         committed = bool(moved) and all(heads[after.partition].hash == after.hash for after in moved)
         self._heads = heads
+        self._doubt()
         if not committed:
-            self._again(batch)
+            self._dropped_with(batch)
             return
         self._base.pour(batch.layer)
+        # What was decided on top has the epochs of before.
+        self._dropped_with()
         self._answer(batch)
 
     # Endings
 
-    def _again(self, batch: Batch) -> None:
-        """Nothing of this batch happened: its requests are decided anew, before everything else."""
-        for request, _ in reversed(batch.answers):
+    def _dropped_with(self, *batches: Batch) -> None:
+        """The batch in flight is over, and what was decided on top of it stands on nothing: all is decided anew."""
+        self._dropped += 1
+        on_top = () if self._open is None else (self._open,)
+        self._inflight = self._commit = self._open = None
+        self._again(self._deciding)
+        for batch in (*on_top, *batches):
+            self._again([request for request, _ in batch.answers])
+
+    def _again(self, requests: Sequence[Request]) -> None:
+        """Nothing of these happened: they are decided anew, before everything else."""
+        for request in reversed(requests):
             if not request.answer.done():
                 (self._sweeps if request.type == "sweep" else self._queue).appendleft(request)
         self._arrived.set()
+
+    def _doubt(self) -> None:
+        """Look keys up for a while: where one repeat was, there are more."""
+        self._doubtful = max(1, self._with.limits.doubtful_max)
 
     def _refused(self, batch: Batch, *, read_only: bool) -> None:
         """The database would not take the batch. Its requests come again one by one, to find the one that spoils."""
@@ -358,7 +378,7 @@ class Writer:
                 self._fail(request, ReadOnly(READ_ONLY))
             elif request.attempts >= ATTEMPTS_MAX:
                 self._fail(request, NotStored("This request could not be stored."))
-        self._again(batch)
+        self._dropped_with(batch)
 
     def _answer(self, batch: Batch) -> None:
         if not self._with.may_answer():

@@ -33,12 +33,10 @@ STAGES = ("pending", "refused", "completed", "returned")
 
 @dataclass(slots=True)
 class Situation:
-    """What a batch is decided in: the layers below it, what was read for it, the heads it stands on, the time."""
+    """What a batch is decided in: the layers below it and the heads it stands on."""
 
     below: tuple[Layer | Committed, ...]
-    loaded: Loaded
     heads: dict[int, Head]
-    now: int
     app_now: Callable[[str], int | None]
     """The clock of an app in test mode, None for the others."""
     ulids: UlidSource

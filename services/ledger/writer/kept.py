@@ -1,11 +1,42 @@
-"""Rows of what is kept beside the log: dead letters, and what a `unique_ref` stands for."""
+"""Rows of what is kept beside the log: outcomes under keys and references, configurations, dead letters."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from services.ledger.domain.config import AppConfig
 from services.ledger.requests import Answer, BuryMessage, Cursor, Request
 from services.ledger.store.log_source import SOURCE
+from services.ledger.store.rows import moment
+
+
+def result_row(request: Request, answer: Answer, partition: int, position: int) -> tuple[Any, ...]:
+    """The outcome under the request's idempotency key."""
+    return (
+        request.app,
+        request.caller,
+        request.user,
+        request.key,
+        request.fingerprint.hex(),
+        request.type,
+        request.command_id,
+        answer.status,
+        answer.body.decode(),
+        partition,
+        position,
+    )
+
+
+def config_row(config: AppConfig, text: str, partition: int, position: int) -> dict[str, Any]:
+    """A version of an app's configuration, whose document is `text`."""
+    return {
+        "app": config.app,
+        "version": config.version,
+        "document": text,
+        "applied_at": moment(config.applied_at),
+        "partition": partition,
+        "position": position,
+    }
 
 
 def dead_letter_row(message: BuryMessage, cursor: Cursor) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from services.ledger.domain.config import AppConfig
 from services.ledger.store import heads as store
 from services.ledger.store.append import FencedError
 from services.ledger.store.heads import UNREACHABLE, Halt, Head
-from services.ledger.writer.engine import Limits, Surroundings, Writer
+from services.ledger.writer.engine import Writer
+from services.ledger.writer.surroundings import Limits, Surroundings
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,12 @@ from services.ledger.writer.layer import Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT
 
 
-async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers) -> Loaded:
-    """Everything that these requests need beyond the layers: first what ids stand for, then what hangs on users."""
-    loaded = Loaded()
+async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers, *, all_keys: bool) -> Loaded:
+    """Everything that these requests need beyond the layers: first what ids stand for, then what hangs on users.
+
+    Without `all_keys`, idempotency keys are looked up only for requests that ask for it.
+    """
+    loaded = Loaded(all_keys)
     targets = [target for request in requests for target in _targets(request, layers, loaded)]
     if targets:
         await load.load_targets(pool, list(dict.fromkeys(targets)), loaded)
@@ -34,7 +37,7 @@ async def read_for(pool: Pool, requests: Sequence[Request], layers: Layers) -> L
                 accounts[key] = None
             else:
                 loaded.accounts[key] = account
-        if request.key:
+        if request.key and (all_keys or request.read_key):
             result_key = (request.app, user, request.key, request.caller)
             result = newest(layers.results, result_key)
             if result is None:

@@ -10,7 +10,7 @@ import pytest
 from services.ledger.rebuild import rebuild
 from services.ledger.tests.support import ledger_on
 from services.ledger.verify.run import verify
-from services.ledger.writer.engine import Limits
+from services.ledger.writer.surroundings import Limits
 from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from services.ledger.requests import Cursor, Request
 from services.ledger.store.log_source import EVENTS_TOPIC, LedgerLog
 from services.ledger.tests.support import DEADLINE_S, PARTITIONS, Ledger, ledger_on
 from services.ledger.verify.run import verify
-from services.ledger.writer.engine import Limits
+from services.ledger.writer.surroundings import Limits
 from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from libs.service.clock import SystemClock
 from libs.service.db import Connection, connect, create_pool
 from services.ledger.domain.config import AppConfig
 from services.ledger.tests.support import PARTITIONS, SHARD
-from services.ledger.writer.engine import Limits
 from services.ledger.writer.leader import Leader, LeaseTimes
+from services.ledger.writer.surroundings import Limits
 from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio
