@@ -161,7 +161,9 @@ class Database:
             if session.repeatable and session.snapshot is None:
                 session.snapshot = self.tables.snapshot()
             answer, _ = statement.run(session.snapshot or self.tables, op.args)
-            self.on_script([(op.sql, op.args, answer)])
+            if session.snapshot is None:
+                # What a snapshot shows is of an earlier moment than what was heard of before.
+                self.on_script([(op.sql, op.args, answer)])
             self._done(session, op, answer)
             return
         if self.read_only:
