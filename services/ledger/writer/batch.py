@@ -242,7 +242,7 @@ class Batch:
 
     def _repeated(self, request: Request) -> Answer | None:
         if request.key:
-            result = self._find.result((request.app, request.user, request.key, request.caller))
+            result = self._outcome(request)
             if result is not None:
                 if result.fingerprint != request.fingerprint:
                     detail = "This idempotency key was used with another request."
@@ -265,7 +265,10 @@ class Batch:
         """Whether it has been looked up what is stored under the request's key; nothing needs to be without one."""
         if not request.key or self._loaded.all_keys or request.read_key:
             return True
-        return self._find.result((request.app, request.user, request.key, request.caller)) is not None
+        return self._outcome(request) is not None
+
+    def _outcome(self, request: Request) -> StoredResult | None:
+        return self._find.result((request.app, request.user, request.key, request.caller))
 
     def _store(self, request: Request, answer: Answer) -> Answer:
         """Keep the outcome under the idempotency key, in the transaction of its effect."""

@@ -29,6 +29,22 @@ ONCE = (
         (f"{_ONCE}::test_a_key_belongs_to_its_caller_and_user",),
     ),
     Bug(
+        "refused-without-a-look-at-the-key",
+        "What is refused with nothing stored is refused although it may be the repeat of a success.",
+        "I6",
+        (Edit(_BATCH, "if rejected.status not in REPEATABLE and not self._key_is_known(request):", "if False:"),),
+        (
+            "services/ledger/tests/writer/test_repeats.py::test_a_repeat_that_would_be_refused_today_is_the_first_answer",
+        ),
+    ),
+    Bug(
+        "repeat-taken-for-a-spoilt-batch",
+        "After a repeat that the append has found, keys are still not looked up.",
+        "I6",
+        (Edit("services/ledger/writer/engine.py", "if error.repeat and batch.keys_unread:", "if False:"),),
+        ("services/ledger/tests/writer/test_repeats.py::test_a_repeat_that_nobody_looked_up_is_found_by_the_append",),
+    ),
+    Bug(
         "fingerprint-not-compared",
         "Another request under a used key gets the first one's answer.",
         "I6",
