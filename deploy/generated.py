@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deploy import stubs
 from libs.events import schemas
 from libs.service.settings import settings_markdown
 from services.ledger.settings import LedgerSettings
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     """Writes the files, or names those that are not current; the exit code is 0 or 1."""
     if list(arguments) not in (["write"], ["check"]):
         sys.exit("usage: python -m deploy.generated write|check")
-    pages = {name: make() for name, make in PAGES.items()}
+    pages = {**{name: make() for name, make in PAGES.items()}, **stubs.pages(ROOT)}
     code = schemas.main(arguments)
     if arguments[0] == "write":
         write(ROOT, pages)

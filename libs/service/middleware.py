@@ -153,9 +153,12 @@ def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, int, bool]:
             request_id = value
         elif name == b"transfer-encoding":
             chunked = True
-    if request_id and _REQUEST_ID.fullmatch(request_id):
-        return request_id.decode(), length, chunked
-    return urandom(8).hex(), length, chunked
+    return request_id_from(request_id), length, chunked
+
+
+def request_id_from(given: bytes) -> str:
+    """The caller's id of a request, if it is one; else a new one."""
+    return given.decode() if given and _REQUEST_ID.fullmatch(given) else urandom(8).hex()
 
 
 def _about(scope: Scope) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TALLYSTICK_"
 PORTS = {"edge": 0, "ledger": 1, "payments": 2, "codes": 3, "crm": 4, "notifier": 5, "sandbox": 10, "postgres": 32}
-"""Each service's HTTP port, counted from the base; gRPC is 1000 above it."""
+"""Each service's HTTP port, counted from the base."""
+GRPC_OFFSET = 1000
+"""How far above its HTTP port a service has that of gRPC."""
 
 EXIT_USAGE = 2
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -31,6 +31,7 @@ from services.ledger.consumers import CommandConsumer
 from services.ledger.core import Core
 from services.ledger.domain.config import AppConfig
 from services.ledger.forward import Peers
+from services.ledger.grpc_api.server import grpc_served
 from services.ledger.jobs import Jobs
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.heads import read_deployment
@@ -77,7 +78,8 @@ def build(settings: LedgerSettings, clock: Clock | None = None) -> FastAPI:
             app.state.streams = await stack.enter_async_context(_streaming(core, app.state.stopping))
             health.add("database", lambda: ping(core.reads))
             health.add("writer", lambda: _has_writers(core))
-            yield
+            async with grpc_served(app, settings, health) if settings.grpc_port else nullcontext():
+                yield
 
     authenticator = Authenticator(settings.jwks_file, "ledger", clock)
     return assemble(

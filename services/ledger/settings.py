@@ -12,7 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.events.failpoints import parse
 from libs.events.partition import PARTITIONS_DEFAULT, PARTITIONS_MAX
 from libs.service.db import reveal
-from libs.service.settings import ServiceSettings
+from libs.service.settings import GRPC_OFFSET, ServiceSettings
 
 _MONEY = [
     "grant_credits",
@@ -45,6 +45,21 @@ class LedgerSettings(ServiceSettings):
         le=65_535,
         validation_alias="TALLYSTICK_LEDGER_PORT",
         description="Port to listen on. Default: `TALLYSTICK_PORT_BASE` + 1.",
+    )
+    grpc_listen_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        validation_alias="TALLYSTICK_LEDGER_GRPC_PORT",
+        description="Port of gRPC, 0 for none. Default: the port of HTTP + 1000.",
+    )
+    grpc_calls_max: int = Field(2048, ge=1, description="Calls of gRPC, streams among them, that may be open at once.")
+    grpc_streams_max: int = Field(256, ge=1, description="Calls of gRPC that may be open on one connection.")
+    grpc_outstanding_max: int = Field(
+        1000, ge=1, description="Commands of one gRPC stream that may be under way; beyond them it is not read."
+    )
+    grpc_keepalive_s: float = Field(
+        60.0, gt=0, description="Seconds after which a silent gRPC connection is asked whether it still lives."
     )
     own_url: str | None = Field(
         None,
@@ -165,6 +180,11 @@ class LedgerSettings(ServiceSettings):
     def port(self) -> int:
         """The HTTP port."""
         return self.listen_port or super().port
+
+    @property
+    def grpc_port(self) -> int:
+        """The port of gRPC; 0 for none."""
+        return self.port + GRPC_OFFSET if self.grpc_listen_port is None else self.grpc_listen_port
 
     @property
     def url(self) -> str:

@@ -76,6 +76,8 @@ class Hold(Written):
     amount: Credits
     captured: Credits
     expires_at: Time
+    service: str | None = None
+    grant: str | None = None
 
 
 class Capture(Written):
@@ -158,8 +160,9 @@ class Plan(Written):
 
 
 class Account(Written):
-    """An account and its settings."""
+    """An account and its settings; `id` is the user, where something was done to it."""
 
+    id: str | None = None
     user: str
     status: str
     zone: str | None
@@ -209,6 +212,20 @@ class Batch(Answer):
     accounts: list[AccountAfter]
 
 
+class Cost(Answer):
+    """What credits cost their owner: minor units of an ISO 4217 currency."""
+
+    amount_minor: int
+    currency: str
+
+
+class LotOrigin(Answer):
+    """What a lot was made of: another lot or a transfer, by its id."""
+
+    kind: str
+    id: str
+
+
 class Lot(Answer):
     """What remains of a grant."""
 
@@ -217,12 +234,17 @@ class Lot(Answer):
     amount: Credits
     remaining: Credits
     held: Credits
+    spent: Credits
+    revoked: Credits
+    breakage: Credits
     source: str
     priority: int
     scope: list[str]
     granted_at: Time
     effective_at: Time
     expires_at: Time | None
+    cost_basis: Cost | None
+    origin: LotOrigin | None
 
 
 class HoldRecord(Answer):
@@ -235,6 +257,10 @@ class HoldRecord(Answer):
     amount: Credits
     captured: Credits
     remaining: Credits
+    service: str | None
+    grant: str | None
+    reference: str | None
+    member: str | None
     created_at: Time
     expires_at: Time
     limit_at: Time
@@ -295,7 +321,9 @@ class State(Written):
     user: str
     asset: str
     status: str
+    service: str | None
     overdraft: Credits
+    overdraft_used: Credits
     freezes: list[str]
     total_granted: Credits
     total_spent: Credits

@@ -120,7 +120,14 @@ class Api:
 def settings_of(database: Database, data: Path, **values: Any) -> LedgerSettings:
     """Settings of a process of the ledger on `database`."""
     # A stream ends by itself, for whoever waits for the whole of an answer.
-    fields = {"listen_port": free_port(), "env": "test", "data": data, "stream_life_s": STREAM_LIFE_S, **values}
+    fields = {
+        "listen_port": free_port(),
+        "grpc_listen_port": 0,
+        "env": "test",
+        "data": data,
+        "stream_life_s": STREAM_LIFE_S,
+        **values,
+    }
     return LedgerSettings(dsn=SecretStr(database.runtime_dsn), **fields)
 
 

@@ -1,0 +1,1 @@
+"""Messages (`ledger_pb2`) and the stub (`ledger_pb2_grpc`)."""

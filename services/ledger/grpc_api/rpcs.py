@@ -1,0 +1,87 @@
+"""Every unary RPC: which route of HTTP it is, the fields of its request, and what it answers.
+
+The service definition is made of this table (`proto.py`), and the server serves by it: a command that HTTP takes and a
+field that it knows are there without anybody writing them down again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, create_model
+
+from services.ledger.api import answers
+from services.ledger.api.accounts import AssetQuery, ListQuery, StateQuery
+from services.ledger.api.commands import ROUTES
+from services.ledger.api.journal import JournalQuery
+from services.ledger.api.records import OutcomeQuery
+from services.ledger.handlers.commands import KINDS, Kind
+from services.ledger.handlers.items import MODELS
+
+SERVICE = "tallystick.ledger.v1.Ledger"
+_NAMES = {"account.thresholds": "SetThresholds", "account.erase": "EraseTexts"}
+"""Of commands that are no Kafka messages, whose names the others have."""
+_SENT_APART = frozenset({"type", "key"})
+"""Fields of an item of a batch that are no fields of its command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One RPC. `fields` is the model of its request; `in_path` are those fields that HTTP has in the path, by its word.
+
+    `kind` is set for a command, `left_out` are fields of the model that the request does not have.
+    """
+
+    name: str
+    method: str
+    path: str
+    fields: type[BaseModel]
+    answer: type[answers.Answer]
+    in_path: tuple[tuple[str, str], ...] = ()
+    kind: str | None = None
+    left_out: frozenset[str] = frozenset()
+
+    @property
+    def request(self) -> str:
+        """The name of the request's message."""
+        return f"{self.name}Request"
+
+
+def _name(kind: Kind) -> str:
+    return kind.contract.__name__ if kind.contract is not None else _NAMES[kind.name]
+
+
+def _command(name: str, method: str, path: str, answer: type[answers.Answer]) -> Rpc:
+    kind = KINDS[name]
+    word = "user" if "{user}" in path else "id"
+    in_path = ((word, kind.id_field),) if kind.id_field is not None else ()
+    return Rpc(_name(kind), method, f"/v1{path}", MODELS[name], answer, in_path, name, _SENT_APART)
+
+
+COMMANDS = (
+    *(_command(route.kind, route.method, route.path, route.answer) for route in ROUTES),
+    _command("transfer", "POST", "/transfers", answers.Transfer),
+)
+
+
+def _read(name: str, path: str, query: type[BaseModel], answer: type[answers.Answer], word: str = "user") -> Rpc:
+    fields: dict[str, Any] = {word: (str, ...)}
+    model = create_model(f"{name}Fields", __base__=query, __doc__=query.__doc__, **fields)
+    return Rpc(name, "GET", f"/v1{path}", model, answer, ((word, word),), left_out=frozenset({"format"}))
+
+
+READS = (
+    _read("GetAccount", "/accounts/{user}", AssetQuery, answers.AccountRecord),
+    _read("GetState", "/accounts/{user}/state", StateQuery, answers.State),
+    _read("ListLots", "/accounts/{user}/lots", ListQuery, answers.Lots),
+    _read("ListHolds", "/accounts/{user}/holds", ListQuery, answers.Holds),
+    _read("ListTransactions", "/accounts/{user}/transactions", JournalQuery, answers.Transactions),
+    _read("GetCommand", "/commands/{key:path}", OutcomeQuery, answers.Outcome, "key"),
+)
+UNARY = (*COMMANDS, *READS)
+
+
+def snake(name: str) -> str:
+    """The field of a message that holds one: `GrantCredits` is `grant_credits`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
