@@ -119,13 +119,14 @@ class World:
             self.ledgers[database] = ledger
         return self.ledgers[database]
 
-    def environment(self, database: str, port: int) -> dict[str, str]:
+    def environment(self, database: str, port: int, grpc_port: int) -> dict[str, str]:
         """The settings of a ledger."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")},
             "TALLYSTICK_DATA": str(self.data),
             "TALLYSTICK_LOG_LEVEL": "warning",
             "TALLYSTICK_LEDGER_PORT": str(port),
+            "TALLYSTICK_LEDGER_GRPC_PORT": str(grpc_port),
             "TALLYSTICK_LEDGER_DSN": self.postgres.dsn(database, database),
             "TALLYSTICK_LEDGER_COMMAND_SOURCES": json.dumps({COMMAND_SOURCE: [ChargeCredits.TYPE]}),
             "TALLYSTICK_LEDGER_OWNER_DSN": self.postgres.dsn(database, f"{database}_owner"),
@@ -173,13 +174,13 @@ class Ledger:
     """One ledger process on one database."""
 
     def __init__(self, world: World, database: str, profile: Path | None) -> None:
-        self.port = free_port()
+        self.port, self.grpc_port = free_port(), free_port()
         self.users = world.users
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.database = database
         self._world = world
         self._profile = profile
-        self._environment = world.environment(database, self.port)
+        self._environment = world.environment(database, self.port, self.grpc_port)
         self._child: Child | None = None
         self._relay: Child | None = None
         self._cuts = 0

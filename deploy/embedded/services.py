@@ -13,12 +13,13 @@ from libs.events.partition import PARTITIONS_DEFAULT
 class Process:
     """One process of a service. ``command`` is what follows the interpreter.
 
-    It answers ``/readyz`` on a port counted from the service's.
+    It answers ``/readyz`` on a port counted from the service's; with ``grpc`` it listens for gRPC above that, too.
     """
 
     name: str
     command: tuple[str, ...]
     port_offset: int = 0
+    grpc: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ LEDGER = Service(
     name="ledger",
     migrate=("-m", "services.ledger", "migrate"),
     processes=(
-        Process("ledger", ("-m", "services.ledger", "serve")),
+        Process("ledger", ("-m", "services.ledger", "serve"), grpc=True),
         Process("ledger-relay", ("-m", "services.ledger", "relay"), port_offset=100),
         Process("ledger-verifier", ("-m", "services.ledger", "verifier"), port_offset=200),
     ),

@@ -27,7 +27,7 @@ from deploy.embedded.production import refuse_production
 from deploy.embedded.services import SERVICES, Process, Service
 from deploy.embedded.unit import Unit
 from libs.service.keys import ensure_keys
-from libs.service.settings import PORTS
+from libs.service.settings import GRPC_OFFSET, PORTS
 
 APPS = Path(__file__).parents[1] / "apps"
 READY_S = 60.0
@@ -226,6 +226,7 @@ class Supervisor:
         wanted = {
             process.name: self._port(service, process) for service in self.services for process in service.processes
         }
+        wanted |= {f"{service.name}, gRPC": port for service in self.services for port in self._grpc_ports(service)}
         wanted["PostgreSQL"] = self.port_base + PORTS["postgres"]
         taken = [f"{port} ({name})" for name, port in wanted.items() if is_taken(port)]
         if taken:
@@ -237,13 +238,18 @@ class Supervisor:
     def _port(self, service: Service, process: Process) -> int:
         return self.port_base + PORTS[service.name] + process.port_offset
 
+    def _grpc_ports(self, service: Service) -> list[int]:
+        return [self._port(service, process) + GRPC_OFFSET for process in service.processes if process.grpc]
+
     def _url(self, service: Service) -> str:
         return f"http://{LOOPBACK}:{self.port_base + PORTS[service.name]}"
 
     def _summary(self, postgres: PostgresServer) -> str:
         broker = json.loads(self._broker_file.read_text())["bootstrap"]
         lines = ["", "Tallystick is running:"]
-        lines += [f"  {service.name:<11} {self._url(service)} (/docs, /metrics)" for service in self.services]
+        for service in self.services:
+            lines.append(f"  {service.name:<11} {self._url(service)} (/docs, /metrics)")
+            lines += [f"  {'':<11} {LOOPBACK}:{port} (gRPC)" for port in self._grpc_ports(service)]
         lines += [
             f"  {'PostgreSQL':<11} {LOOPBACK}:{postgres.port}, passwords in {postgres.data_dir / 'passwords.json'}",
             f"  {'Kafka':<11} {broker} (embedded: in memory, at another address after each start)",

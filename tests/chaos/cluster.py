@@ -147,7 +147,8 @@ class Cluster:
 
     def _process(self, name: str, command: Sequence[str], port: int, settings: dict[str, str]) -> Process:
         assert name not in self.processes, f"there is a {name} already"
-        environment = {**self.environment(), "TALLYSTICK_LEDGER_PORT": str(port), **settings}
+        ports = {"TALLYSTICK_LEDGER_PORT": str(port), "TALLYSTICK_LEDGER_GRPC_PORT": "0"}
+        environment = {**self.environment(), **ports, **settings}
         made = Process(name, command, environment, self.directory / f"{name}.log", port)
         self.processes[name] = made
         return made

@@ -49,7 +49,7 @@ class Network:
         require_kafka()
         self.services = compose(**SECRETS)["services"]
         # Below the ports that the system gives to clients.
-        ports = [1 + process.port_offset for process in LEDGER.processes]
+        ports = [1 + process.port_offset for process in LEDGER.processes] + [1001]
         self.port_base = next(
             base
             for base in range(10_000 + free_port() % 12_000, 30_000, 7)

@@ -131,6 +131,7 @@ def test_processes_that_meet_every_error_say_no_secret(place: Deployment, log_fo
     settings = {
         "TALLYSTICK_LOG_FORMAT": log_format,
         "TALLYSTICK_LEDGER_PORT": str(port),
+        "TALLYSTICK_LEDGER_GRPC_PORT": "0",
         "TALLYSTICK_LEDGER_LEASE_RENEW_S": "0.2",
     }
     with (

@@ -63,6 +63,7 @@ class Site:
             "TALLYSTICK_LEDGER_OWNER_DSN": self.database.owner_dsn,
             "TALLYSTICK_LEDGER_PARTITIONS": str(PARTITIONS),
             "TALLYSTICK_LEDGER_PORT": str(port or free_port()),
+            "TALLYSTICK_LEDGER_GRPC_PORT": "0",
             **more,
         }
 

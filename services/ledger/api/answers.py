@@ -321,6 +321,7 @@ class State(Written):
     user: str
     asset: str
     status: str
+    zone: str | None
     service: str | None
     overdraft: Credits
     overdraft_used: Credits

@@ -66,7 +66,9 @@ class Door:
         self, rpc: Rpc, message: Message | bytes, metadata: tuple[tuple[str, str], ...]
     ) -> tuple[bytes, dict[str, Any]]:
         """One call as it is: the answer's bytes and its metadata. :class:`Refused` for a problem."""
-        call = self.channel.unary_unary(f"/tallystick.ledger.v1.Ledger/{rpc.name}")
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(
+            f"/tallystick.ledger.v1.Ledger/{rpc.name}"
+        )
         sent = message if isinstance(message, bytes) else message.SerializeToString()
         asked = call(sent, metadata=grpc.aio.Metadata(*metadata), timeout=DEADLINE_S)
         try:
@@ -77,11 +79,11 @@ class Door:
             raise Refused(error.code(), error.details() or "", problem, trailing) from None
         return answer, dict(await asked.initial_metadata())
 
-    async def call(self, name: str, *, key: str | None = None, **fields: Any) -> tuple[Message, bool]:
+    async def call(self, name: str, *, once: str | None = None, **fields: Any) -> tuple[Any, bool]:
         """The answer and whether it is a repeat."""
         rpc = RPCS[name]
         if rpc.kind is not None:
-            fields["idempotency_key"] = f"grpc-{next(_KEYS)}" if key is None else key
+            fields["idempotency_key"] = f"grpc-{next(_KEYS)}" if once is None else once
         answer, metadata = await self.raw(rpc, message_of(rpc.request, fields), self.metadata())
         message = message_of(rpc.answer.__name__, {})
         message.ParseFromString(answer)

@@ -9,11 +9,12 @@ import grpc
 import orjson
 import pytest
 from google.protobuf.message import Message
+from tallystick.ledger.v1 import ledger_pb2 as pb
 
 from services.ledger.grpc_api.calls import CODES
 from services.ledger.grpc_api.messages import message_of
 from services.ledger.grpc_api.rpcs import COMMANDS, READS
-from services.ledger.tests.grpc_door.door import RPCS, Door, Refused
+from services.ledger.tests.grpc_door.door import RPCS, Door, Refused, charge
 from services.ledger.tests.http.client import Api
 
 pytestmark = pytest.mark.anyio
@@ -100,12 +101,12 @@ async def test_a_repeat_by_the_other_door(api: Api, door: Door, name: str) -> No
     fields = {**await make(admin), **fixed}
     body, replayed = await by_http(admin, name, fields, "first-by-http")
     assert not replayed
-    message, replayed = await other.call(name, key="first-by-http", **fields)
+    message, replayed = await other.call(name, once="first-by-http", **fields)
     assert replayed
     same(name, message, body)
 
     fields = {**await make(admin), **fixed}
-    message, replayed = await other.call(name, key="first-by-grpc", **fields)
+    message, replayed = await other.call(name, once="first-by-grpc", **fields)
     assert not replayed
     body, replayed = await by_http(admin, name, fields, "first-by-grpc")
     assert replayed
@@ -118,7 +119,7 @@ async def test_the_thresholds_of_an_account_may_be_none(api: Api, door: Door) ->
     admin = door.as_("admin")
     await admin.call("SetThresholds", user="ann", thresholds=[{"below": "3"}])
     message, _ = await admin.call("SetThresholds", user="ann", thresholds=[])
-    assert list(message.thresholds) == []  # type: ignore[attr-defined]
+    assert list(message.thresholds) == []
     assert (await api.get("/accounts/ann/thresholds"))["thresholds"] == []
 
 
@@ -142,7 +143,7 @@ async def test_reads_say_what_http_says(api: Api, door: Door) -> None:
         ("GetCommand", "/commands/c1", {"user": "ann", "key": "c1"}),
         ("GetCommand", "/commands/refused", {"user": "ann", "key": "refused"}),
     ):
-        params = {"user": "ann"} if name == "GetCommand" else {}
+        params: dict[str, Any] = {"user": "ann"} if name == "GetCommand" else {}
         body = await api.get(path, **params)
         message, _ = await door.call(name, **fields)
         same(name, message, body)
@@ -154,16 +155,16 @@ async def test_reads_say_what_http_says(api: Api, door: Door) -> None:
     assert set(await api.get("/accounts/ann/state")) <= set(state.DESCRIPTOR.fields_by_name)
     body = timeless(await api.get("/accounts/ann/state"))
     for field in ("time", "position"):
-        state.ClearField(field)  # type: ignore[arg-type]
+        state.ClearField(field)
     assert state == message_of("State", {**body, "time": None, "position": None})
     first, _ = await door.call("ListTransactions", user="ann", limit=2, type="credits_charged")
     rest, _ = await door.call(
         "ListTransactions",
         user="ann",
         cursor=first.next_cursor,
-        type="credits_charged",  # type: ignore[attr-defined]
+        type="credits_charged",
     )
-    assert [len(page.data) for page in (first, rest)] == [2, 1]  # type: ignore[attr-defined]
+    assert [len(page.data) for page in (first, rest)] == [2, 1]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ async def test_problems_are_those_of_http(
 async def test_a_key_is_needed_and_may_stand_in_the_metadata(api: Api, door: Door) -> None:
     await api.grant("ann", "10")
     with pytest.raises(Refused) as caught:
-        await door.call("ChargeCredits", user="ann", amount="1", key="")
+        await door.call("ChargeCredits", user="ann", amount="1", once="")
     assert caught.value.problem["code"] == "idempotency_key_missing"
     rpc = RPCS["ChargeCredits"]
     message = message_of(rpc.request, {"user": "ann", "amount": "1"})
@@ -202,7 +203,7 @@ async def test_a_key_is_needed_and_may_stand_in_the_metadata(api: Api, door: Doo
         _, told = await door.raw(rpc, message, door.metadata(**{"idempotency-key": "k"}))
         assert told.get("idempotency-replayed") == expected
     with pytest.raises(Refused) as caught:
-        await door.call("ChargeCredits", user="ann", amount="2", key="k")
+        await door.call("ChargeCredits", user="ann", amount="2", once="k")
     assert caught.value.problem["code"] == "idempotency_key_reused"
     assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
 
@@ -218,8 +219,6 @@ async def test_what_cannot_be_read_is_refused(api: Api, door: Door) -> None:
 
 
 async def test_a_batch_is_the_batch_of_http(api: Api, door: Door) -> None:
-    from tallystick.ledger.v1 import ledger_pb2 as pb
-
     await api.grant("ann", "10")
     commands = [
         {"type": "charge", "key": "a", "user": "ann", "amount": "3"},
@@ -227,11 +226,12 @@ async def test_a_batch_is_the_batch_of_http(api: Api, door: Door) -> None:
         {"type": "hold", "key": "c", "user": "ann", "amount": "2"},
     ]
     told = await api.post("/batch", {"commands": commands}, key="", status=200)
+    held = pb.CreateHoldRequest(idempotency_key="c", user="ann", amount="2")
     asked = pb.BatchRequest(
         commands=[
-            pb.CommandRequest(tag="x", charge_credits={"idempotency_key": "a", "user": "ann", "amount": "3"}),
-            pb.CommandRequest(tag="y", charge_credits={"idempotency_key": "b", "user": "ann", "amount": "30"}),
-            pb.CommandRequest(tag="z", create_hold={"idempotency_key": "c", "user": "ann", "amount": "2"}),
+            charge("x", amount="3", key="a"),
+            charge("y", amount="30", key="b"),
+            pb.CommandRequest(tag="z", create_hold=held),
             pb.CommandRequest(tag="nothing"),
         ]
     )
@@ -246,13 +246,7 @@ async def test_a_batch_is_the_batch_of_http(api: Api, door: Door) -> None:
     assert orjson.loads(answer.results[1].problem.json) == told["results"][1]["problem"]
     assert answer.results[2].hold == message_of("Hold", told["results"][2]["body"])
     assert [one.user for one in answer.accounts] == ["ann"]
-    asked = pb.BatchRequest(
-        atomic=True,
-        commands=[
-            pb.CommandRequest(charge_credits={"idempotency_key": "d", "user": "ann", "amount": "3"}),
-            pb.CommandRequest(charge_credits={"idempotency_key": "e", "user": "ann", "amount": "30"}),
-        ],
-    )
+    asked = pb.BatchRequest(atomic=True, commands=[charge("d", amount="3"), charge("e", amount="30")])
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await door.stub.Batch(asked, metadata=grpc.aio.Metadata(*door.metadata()))
     problem = orjson.loads(dict(caught.value.trailing_metadata())["problem-bin"])

@@ -155,6 +155,7 @@ async def test_a_standby_passes_on_and_takes_over_from_a_killed_leader(books: Da
             "TALLYSTICK_DATA": str(tmp_path),
             "TALLYSTICK_LEDGER_DSN": books.runtime_dsn,
             "TALLYSTICK_LEDGER_PORT": str(settings.port),
+            "TALLYSTICK_LEDGER_GRPC_PORT": "0",
         },
         stderr=asyncio.subprocess.DEVNULL,
     )

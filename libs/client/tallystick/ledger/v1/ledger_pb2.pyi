@@ -3489,6 +3489,7 @@ class State(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     OVERDRAFT_FIELD_NUMBER: _builtins.int
     OVERDRAFT_USED_FIELD_NUMBER: _builtins.int
@@ -3510,6 +3511,7 @@ class State(_message.Message):
     user: _builtins.str
     asset: _builtins.str
     status: _builtins.str
+    zone: _builtins.str
     service: _builtins.str
     overdraft: _builtins.str
     overdraft_used: _builtins.str
@@ -3537,6 +3539,7 @@ class State(_message.Message):
         user: _builtins.str = ...,
         asset: _builtins.str = ...,
         status: _builtins.str = ...,
+        zone: _builtins.str | None = ...,
         service: _builtins.str | None = ...,
         overdraft: _builtins.str = ...,
         overdraft_used: _builtins.str = ...,
@@ -3550,9 +3553,9 @@ class State(_message.Message):
         account_version: _builtins.int = ...,
         time: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "service", b"service"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "_zone", b"_zone", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "service", b"service", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "account_version", b"account_version", "asset", b"asset", "available", b"available", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "_zone", b"_zone", "account_version", b"account_version", "asset", b"asset", "available", b"available", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_expiry: _TypeAlias = _typing.Literal["next_expiry"]  # noqa: Y015
     _WhichOneofArgType__next_expiry: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry"]  # noqa: Y015
@@ -3560,12 +3563,16 @@ class State(_message.Message):
     _WhichOneofArgType__next_reset: _TypeAlias = _typing.Literal["_next_reset", b"_next_reset"]  # noqa: Y015
     _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
     _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
+    _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
+    _WhichOneofArgType__zone: _TypeAlias = _typing.Literal["_zone", b"_zone"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_expiry) -> _WhichOneofReturnType__next_expiry | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_reset) -> _WhichOneofReturnType__next_reset | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
 
 Global___State: _TypeAlias = State  # noqa: Y015
 
