@@ -352,6 +352,39 @@ class Adjustment(_message.Message):
 Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
 
 @_typing.final
+class BalancesThen(_message.Message):
+    """An account's balances when a command was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
+    available: _builtins.str
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        settled: _builtins.str = ...,
+        held: _builtins.str = ...,
+        owed: _builtins.str = ...,
+        available: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available", b"available", "held", b"held", "owed", b"owed", "settled", b"settled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalancesThen: _TypeAlias = BalancesThen  # noqa: Y015
+
+@_typing.final
 class BatchAnswer(_message.Message):
     """The results in the order of the commands, and the accounts that they changed, by user and asset."""
 
@@ -401,6 +434,189 @@ class BatchRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchRequest: _TypeAlias = BatchRequest  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """A budget and what it counts; one of each member (`*`) has `members` in place of `used`, `held` and `left`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    HARD_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    PERIOD_START_FIELD_NUMBER: _builtins.int
+    PERIOD_END_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    member: _builtins.str
+    key: _builtins.str
+    period: _builtins.str
+    limit: _builtins.str
+    hard: _builtins.bool
+    used: _builtins.str
+    held: _builtins.str
+    left: _builtins.str
+    period_start: _builtins.str
+    period_end: _builtins.str
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberCount]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        member: _builtins.str | None = ...,
+        key: _builtins.str | None = ...,
+        period: _builtins.str = ...,
+        limit: _builtins.str = ...,
+        hard: _builtins.bool = ...,
+        used: _builtins.str | None = ...,
+        held: _builtins.str | None = ...,
+        left: _builtins.str | None = ...,
+        members: _abc.Iterable[Global___MemberCount] | None = ...,
+        period_start: _builtins.str = ...,
+        period_end: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_held", b"_held", "_key", b"_key", "_left", b"_left", "_member", b"_member", "_period_end", b"_period_end", "_used", b"_used", "held", b"held", "key", b"key", "left", b"left", "member", b"member", "period_end", b"period_end", "used", b"used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_held", b"_held", "_key", b"_key", "_left", b"_left", "_member", b"_member", "_period_end", b"_period_end", "_used", b"_used", "hard", b"hard", "held", b"held", "key", b"key", "left", b"left", "limit", b"limit", "member", b"member", "members", b"members", "name", b"name", "period", b"period", "period_end", b"period_end", "period_start", b"period_start", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__held: _TypeAlias = _typing.Literal["held"]  # noqa: Y015
+    _WhichOneofArgType__held: _TypeAlias = _typing.Literal["_held", b"_held"]  # noqa: Y015
+    _WhichOneofReturnType__key: _TypeAlias = _typing.Literal["key"]  # noqa: Y015
+    _WhichOneofArgType__key: _TypeAlias = _typing.Literal["_key", b"_key"]  # noqa: Y015
+    _WhichOneofReturnType__left: _TypeAlias = _typing.Literal["left"]  # noqa: Y015
+    _WhichOneofArgType__left: _TypeAlias = _typing.Literal["_left", b"_left"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__period_end: _TypeAlias = _typing.Literal["period_end"]  # noqa: Y015
+    _WhichOneofArgType__period_end: _TypeAlias = _typing.Literal["_period_end", b"_period_end"]  # noqa: Y015
+    _WhichOneofReturnType__used: _TypeAlias = _typing.Literal["used"]  # noqa: Y015
+    _WhichOneofArgType__used: _TypeAlias = _typing.Literal["_used", b"_used"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__held) -> _WhichOneofReturnType__held | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__key) -> _WhichOneofReturnType__key | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__left) -> _WhichOneofReturnType__left | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__period_end) -> _WhichOneofReturnType__period_end | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__used) -> _WhichOneofReturnType__used | None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
+
+@_typing.final
+class BudgetSetting(_message.Message):
+    """How much may be spent in a period: by a `member` (`*`: by each), by whoever has a `key`, or by all together.
+    The key is the `sub` of a caller's token. A hard budget refuses what would exceed it, a soft one tells.
+    Without a name it gets one from what it counts: `month`, `member:ann:day`, `key:bot:week`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    HARD_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    member: _builtins.str
+    key: _builtins.str
+    period: _builtins.str
+    limit: _builtins.str
+    hard: _builtins.bool
+    def __init__(
+        self,
+        *,
+        name: _builtins.str | None = ...,
+        member: _builtins.str | None = ...,
+        key: _builtins.str | None = ...,
+        period: _builtins.str | None = ...,
+        limit: _builtins.str | None = ...,
+        hard: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hard", b"_hard", "_key", b"_key", "_limit", b"_limit", "_member", b"_member", "_name", b"_name", "_period", b"_period", "hard", b"hard", "key", b"key", "limit", b"limit", "member", b"member", "name", b"name", "period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hard", b"_hard", "_key", b"_key", "_limit", b"_limit", "_member", b"_member", "_name", b"_name", "_period", b"_period", "hard", b"hard", "key", b"key", "limit", b"limit", "member", b"member", "name", b"name", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hard: _TypeAlias = _typing.Literal["hard"]  # noqa: Y015
+    _WhichOneofArgType__hard: _TypeAlias = _typing.Literal["_hard", b"_hard"]  # noqa: Y015
+    _WhichOneofReturnType__key: _TypeAlias = _typing.Literal["key"]  # noqa: Y015
+    _WhichOneofArgType__key: _TypeAlias = _typing.Literal["_key", b"_key"]  # noqa: Y015
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__period: _TypeAlias = _typing.Literal["period"]  # noqa: Y015
+    _WhichOneofArgType__period: _TypeAlias = _typing.Literal["_period", b"_period"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hard) -> _WhichOneofReturnType__hard | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__key) -> _WhichOneofReturnType__key | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__period) -> _WhichOneofReturnType__period | None: ...
+
+Global___BudgetSetting: _TypeAlias = BudgetSetting  # noqa: Y015
+
+@_typing.final
+class BudgetsSet(_message.Message):
+    """The budgets of an account after they were set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
+    available: _builtins.str
+    position: _builtins.int
+    partition: _builtins.int
+    user: _builtins.str
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Budget]: ...
+    def __init__(
+        self,
+        *,
+        settled: _builtins.str = ...,
+        held: _builtins.str = ...,
+        owed: _builtins.str = ...,
+        available: _builtins.str = ...,
+        position: _builtins.int = ...,
+        partition: _builtins.int = ...,
+        user: _builtins.str = ...,
+        budgets: _abc.Iterable[Global___Budget] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "budgets", b"budgets", "held", b"held", "owed", b"owed", "partition", b"partition", "position", b"position", "settled", b"settled", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetsSet: _TypeAlias = BudgetsSet  # noqa: Y015
 
 @_typing.final
 class Capture(_message.Message):
@@ -944,6 +1160,7 @@ class CommandRequest(_message.Message):
     CLOSE_ACCOUNT_FIELD_NUMBER: _builtins.int
     ERASE_TEXTS_FIELD_NUMBER: _builtins.int
     CHANGE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    SET_BUDGETS_FIELD_NUMBER: _builtins.int
     SET_THRESHOLDS_FIELD_NUMBER: _builtins.int
     TRANSFER_CREDITS_FIELD_NUMBER: _builtins.int
     tag: _builtins.str
@@ -980,6 +1197,8 @@ class CommandRequest(_message.Message):
     @_builtins.property
     def change_account(self) -> Global___ChangeAccountRequest: ...
     @_builtins.property
+    def set_budgets(self) -> Global___SetBudgetsRequest: ...
+    @_builtins.property
     def set_thresholds(self) -> Global___SetThresholdsRequest: ...
     @_builtins.property
     def transfer_credits(self) -> Global___TransferCreditsRequest: ...
@@ -1003,14 +1222,15 @@ class CommandRequest(_message.Message):
         close_account: Global___CloseAccountRequest | None = ...,
         erase_texts: Global___EraseTextsRequest | None = ...,
         change_account: Global___ChangeAccountRequest | None = ...,
+        set_budgets: Global___SetBudgetsRequest | None = ...,
         set_thresholds: Global___SetThresholdsRequest | None = ...,
         transfer_credits: Global___TransferCreditsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "revoke_grant", b"revoke_grant", "set_thresholds", b"set_thresholds", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "revoke_grant", b"revoke_grant", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["grant_credits", "revoke_grant", "charge_credits", "refund_charge", "create_hold", "capture_hold", "extend_hold", "release_hold", "adjust_balance", "perform_action", "import_operation", "freeze_account", "unfreeze_account", "close_account", "erase_texts", "change_account", "set_thresholds", "transfer_credits"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["grant_credits", "revoke_grant", "charge_credits", "refund_charge", "create_hold", "capture_hold", "extend_hold", "release_hold", "adjust_balance", "perform_action", "import_operation", "freeze_account", "unfreeze_account", "close_account", "erase_texts", "change_account", "set_budgets", "set_thresholds", "transfer_credits"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1037,6 +1257,7 @@ class CommandResult(_message.Message):
     EARNING_FIELD_NUMBER: _builtins.int
     IMPORTED_OPERATION_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    BUDGETS_SET_FIELD_NUMBER: _builtins.int
     TRANSFER_FIELD_NUMBER: _builtins.int
     tag: _builtins.str
     status: _builtins.int
@@ -1066,6 +1287,8 @@ class CommandResult(_message.Message):
     @_builtins.property
     def account(self) -> Global___Account: ...
     @_builtins.property
+    def budgets_set(self) -> Global___BudgetsSet: ...
+    @_builtins.property
     def transfer(self) -> Global___Transfer: ...
     def __init__(
         self,
@@ -1085,13 +1308,14 @@ class CommandResult(_message.Message):
         earning: Global___Earning | None = ...,
         imported_operation: Global___ImportedOperation | None = ...,
         account: Global___Account | None = ...,
+        budgets_set: Global___BudgetsSet | None = ...,
         transfer: Global___Transfer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "problem", b"problem", "refund", b"refund", "release", b"release", "revocation", b"revocation", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "problem", b"problem", "refund", b"refund", "release", b"release", "revocation", b"revocation", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "problem", b"problem", "refund", b"refund", "release", b"release", "replayed", b"replayed", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "problem", b"problem", "refund", b"refund", "release", b"release", "replayed", b"replayed", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["problem", "grant", "revocation", "charge", "refund", "hold", "capture", "release", "adjustment", "earning", "imported_operation", "account", "transfer"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["problem", "grant", "revocation", "charge", "refund", "hold", "capture", "release", "adjustment", "earning", "imported_operation", "account", "budgets_set", "transfer"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -1736,24 +1960,24 @@ class GetStateRequest(_message.Message):
 
     ASSET_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
-    MIN_POSITION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     service: _builtins.str
-    min_position: _builtins.int
     position: _builtins.int
     at: _builtins.str
+    min_position: _builtins.int
     user: _builtins.str
     def __init__(
         self,
         *,
         asset: _builtins.str | None = ...,
         service: _builtins.str | None = ...,
-        min_position: _builtins.int | None = ...,
         position: _builtins.int | None = ...,
         at: _builtins.str | None = ...,
+        min_position: _builtins.int | None = ...,
         user: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_at", b"_at", "_min_position", b"_min_position", "_position", b"_position", "_service", b"_service", "_user", b"_user", "asset", b"asset", "at", b"at", "min_position", b"min_position", "position", b"position", "service", b"service", "user", b"user"]  # noqa: Y015
@@ -2680,8 +2904,46 @@ class Lots(_message.Message):
 Global___Lots: _TypeAlias = Lots  # noqa: Y015
 
 @_typing.final
+class MemberCount(_message.Message):
+    """What a budget of each member counts of one of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    PERIOD_START_FIELD_NUMBER: _builtins.int
+    PERIOD_END_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    used: _builtins.str
+    held: _builtins.str
+    left: _builtins.str
+    period_start: _builtins.str
+    period_end: _builtins.str
+    member: _builtins.str
+    def __init__(
+        self,
+        *,
+        used: _builtins.str = ...,
+        held: _builtins.str = ...,
+        left: _builtins.str = ...,
+        period_start: _builtins.str = ...,
+        period_end: _builtins.str | None = ...,
+        member: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_period_end", b"_period_end", "period_end", b"period_end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_period_end", b"_period_end", "held", b"held", "left", b"left", "member", b"member", "period_end", b"period_end", "period_start", b"period_start", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__period_end: _TypeAlias = _typing.Literal["period_end"]  # noqa: Y015
+    _WhichOneofArgType__period_end: _TypeAlias = _typing.Literal["_period_end", b"_period_end"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__period_end) -> _WhichOneofReturnType__period_end | None: ...
+
+Global___MemberCount: _TypeAlias = MemberCount  # noqa: Y015
+
+@_typing.final
 class Outcome(_message.Message):
-    """What became of a command: the status and the body that answered it."""
+    """What became of a command: the status and the body that answered it; `accounts` is there for a refusal."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2694,6 +2956,7 @@ class Outcome(_message.Message):
     PARTITION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     user: _builtins.str
     caller: _builtins.str
@@ -2704,6 +2967,8 @@ class Outcome(_message.Message):
     time: _builtins.str
     @_builtins.property
     def body(self) -> _struct_pb2.Struct: ...
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalancesThen]: ...
     def __init__(
         self,
         *,
@@ -2716,10 +2981,11 @@ class Outcome(_message.Message):
         partition: _builtins.int = ...,
         position: _builtins.int = ...,
         time: _builtins.str = ...,
+        accounts: _abc.Iterable[Global___BalancesThen] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "caller", b"caller", "key", b"key", "partition", b"partition", "position", b"position", "status", b"status", "time", b"time", "type", b"type", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "body", b"body", "caller", b"caller", "key", b"key", "partition", b"partition", "position", b"position", "status", b"status", "time", b"time", "type", b"type", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3339,6 +3605,103 @@ class RevokeGrantRequest(_message.Message):
 Global___RevokeGrantRequest: _TypeAlias = RevokeGrantRequest  # noqa: Y015
 
 @_typing.final
+class SetBudgetsRequest(_message.Message):
+    """Replace the account's budgets. What is counted goes on under the same name, unless something else is counted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    UNIQUE_REF_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    asset: _builtins.str
+    reference: _builtins.str
+    unique_ref: _builtins.str
+    reason: _builtins.str
+    description: _builtins.str
+    member: _builtins.str
+    user: _builtins.str
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetSetting]: ...
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        asset: _builtins.str | None = ...,
+        reference: _builtins.str | None = ...,
+        unique_ref: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        description: _builtins.str | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        member: _builtins.str | None = ...,
+        budgets: _abc.Iterable[Global___BudgetSetting] | None = ...,
+        user: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "asset", b"asset", "description", b"description", "member", b"member", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "asset", b"asset", "budgets", b"budgets", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
+    _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
+    _WhichOneofArgType__reference: _TypeAlias = _typing.Literal["_reference", b"_reference"]  # noqa: Y015
+    _WhichOneofReturnType__unique_ref: _TypeAlias = _typing.Literal["unique_ref"]  # noqa: Y015
+    _WhichOneofArgType__unique_ref: _TypeAlias = _typing.Literal["_unique_ref", b"_unique_ref"]  # noqa: Y015
+    _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
+    _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference) -> _WhichOneofReturnType__reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unique_ref) -> _WhichOneofReturnType__unique_ref | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
+
+Global___SetBudgetsRequest: _TypeAlias = SetBudgetsRequest  # noqa: Y015
+
+@_typing.final
 class SetThresholdsRequest(_message.Message):
     """Replace the account's own thresholds; the app's stay beside them."""
 
@@ -3500,6 +3863,7 @@ class State(_message.Message):
     HOLDS_FIELD_NUMBER: _builtins.int
     NEXT_EXPIRY_FIELD_NUMBER: _builtins.int
     NEXT_RESET_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
     ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     settled: _builtins.str
@@ -3527,6 +3891,8 @@ class State(_message.Message):
     def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lot]: ...
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___HoldRecord]: ...
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Budget]: ...
     def __init__(
         self,
         *,
@@ -3550,12 +3916,13 @@ class State(_message.Message):
         holds: _abc.Iterable[Global___HoldRecord] | None = ...,
         next_expiry: _builtins.str | None = ...,
         next_reset: _builtins.str | None = ...,
+        budgets: _abc.Iterable[Global___Budget] | None = ...,
         account_version: _builtins.int = ...,
         time: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "_zone", b"_zone", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "service", b"service", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "_zone", b"_zone", "account_version", b"account_version", "asset", b"asset", "available", b"available", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "_zone", b"_zone", "account_version", b"account_version", "asset", b"asset", "available", b"available", "budgets", b"budgets", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_expiry: _TypeAlias = _typing.Literal["next_expiry"]  # noqa: Y015
     _WhichOneofArgType__next_expiry: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry"]  # noqa: Y015

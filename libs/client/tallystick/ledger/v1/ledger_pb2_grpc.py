@@ -115,6 +115,11 @@ class LedgerStub:
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ChangeAccountRequest.SerializeToString,
                 response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Account.FromString,
                 _registered_method=True)
+        self.SetBudgets = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/SetBudgets',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetBudgetsRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.BudgetsSet.FromString,
+                _registered_method=True)
         self.SetThresholds = channel.unary_unary(
                 '/tallystick.ledger.v1.Ledger/SetThresholds',
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetThresholdsRequest.SerializeToString,
@@ -283,6 +288,13 @@ class LedgerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetBudgets(self, request, context):
+        """PUT /v1/accounts/{user}/budgets
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetThresholds(self, request, context):
         """PUT /v1/accounts/{user}/thresholds
         """
@@ -436,6 +448,11 @@ def add_LedgerServicer_to_server(servicer, server):
                     servicer.ChangeAccount,
                     request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ChangeAccountRequest.FromString,
                     response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Account.SerializeToString,
+            ),
+            'SetBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBudgets,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetBudgetsRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.BudgetsSet.SerializeToString,
             ),
             'SetThresholds': grpc.unary_unary_rpc_method_handler(
                     servicer.SetThresholds,
@@ -921,6 +938,33 @@ class Ledger:
             '/tallystick.ledger.v1.Ledger/ChangeAccount',
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ChangeAccountRequest.SerializeToString,
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Account.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/SetBudgets',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetBudgetsRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.BudgetsSet.FromString,
             options,
             channel_credentials,
             insecure,

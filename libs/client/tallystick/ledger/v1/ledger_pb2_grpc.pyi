@@ -65,6 +65,8 @@ class LedgerStub:
     """POST /v1/accounts/{user}/erase"""
     ChangeAccount: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ChangeAccountRequest, _ledger_pb2.Account]
     """PUT /v1/accounts/{user}"""
+    SetBudgets: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.SetBudgetsRequest, _ledger_pb2.BudgetsSet]
+    """PUT /v1/accounts/{user}/budgets"""
     SetThresholds: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.SetThresholdsRequest, _ledger_pb2.Account]
     """PUT /v1/accounts/{user}/thresholds"""
     TransferCredits: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.TransferCreditsRequest, _ledger_pb2.Transfer]
@@ -125,6 +127,8 @@ class LedgerAsyncStub(LedgerStub):
     """POST /v1/accounts/{user}/erase"""
     ChangeAccount: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ChangeAccountRequest, _ledger_pb2.Account]  # type: ignore[assignment]
     """PUT /v1/accounts/{user}"""
+    SetBudgets: _aio.UnaryUnaryMultiCallable[_ledger_pb2.SetBudgetsRequest, _ledger_pb2.BudgetsSet]  # type: ignore[assignment]
+    """PUT /v1/accounts/{user}/budgets"""
     SetThresholds: _aio.UnaryUnaryMultiCallable[_ledger_pb2.SetThresholdsRequest, _ledger_pb2.Account]  # type: ignore[assignment]
     """PUT /v1/accounts/{user}/thresholds"""
     TransferCredits: _aio.UnaryUnaryMultiCallable[_ledger_pb2.TransferCreditsRequest, _ledger_pb2.Transfer]  # type: ignore[assignment]
@@ -278,6 +282,14 @@ class LedgerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.Account, _abc.Awaitable[_ledger_pb2.Account]]:
         """PUT /v1/accounts/{user}"""
+
+    @_abc_1.abstractmethod
+    def SetBudgets(
+        self,
+        request: _ledger_pb2.SetBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.BudgetsSet, _abc.Awaitable[_ledger_pb2.BudgetsSet]]:
+        """PUT /v1/accounts/{user}/budgets"""
 
     @_abc_1.abstractmethod
     def SetThresholds(
