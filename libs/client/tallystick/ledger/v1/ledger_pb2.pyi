@@ -146,6 +146,8 @@ class AccountRecord(_message.Message):
     OVERDRAFT_FIELD_NUMBER: _builtins.int
     FREEZES_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    ALLOWANCE_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     OPENED_AT_FIELD_NUMBER: _builtins.int
     CLOSED_AT_FIELD_NUMBER: _builtins.int
@@ -161,6 +163,7 @@ class AccountRecord(_message.Message):
     status: _builtins.str
     zone: _builtins.str
     overdraft: _builtins.str
+    plan: _builtins.str
     asset: _builtins.str
     opened_at: _builtins.str
     closed_at: _builtins.str
@@ -169,6 +172,8 @@ class AccountRecord(_message.Message):
     def freezes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Threshold]: ...
+    @_builtins.property
+    def allowance(self) -> Global___Allowance: ...
     def __init__(
         self,
         *,
@@ -185,25 +190,31 @@ class AccountRecord(_message.Message):
         overdraft: _builtins.str = ...,
         freezes: _abc.Iterable[_builtins.str] | None = ...,
         thresholds: _abc.Iterable[Global___Threshold] | None = ...,
+        plan: _builtins.str | None = ...,
+        allowance: Global___Allowance | None = ...,
         asset: _builtins.str = ...,
         opened_at: _builtins.str = ...,
         closed_at: _builtins.str | None = ...,
         account_version: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_zone", b"_zone", "closed_at", b"closed_at", "id", b"id", "zone", b"zone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_plan", b"_plan", "_zone", b"_zone", "allowance", b"allowance", "closed_at", b"closed_at", "id", b"id", "plan", b"plan", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_zone", b"_zone", "account_version", b"account_version", "asset", b"asset", "available", b"available", "closed_at", b"closed_at", "freezes", b"freezes", "held", b"held", "id", b"id", "opened_at", b"opened_at", "overdraft", b"overdraft", "owed", b"owed", "partition", b"partition", "position", b"position", "settled", b"settled", "status", b"status", "thresholds", b"thresholds", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_plan", b"_plan", "_zone", b"_zone", "account_version", b"account_version", "allowance", b"allowance", "asset", b"asset", "available", b"available", "closed_at", b"closed_at", "freezes", b"freezes", "held", b"held", "id", b"id", "opened_at", b"opened_at", "overdraft", b"overdraft", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "settled", b"settled", "status", b"status", "thresholds", b"thresholds", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__closed_at: _TypeAlias = _typing.Literal["closed_at"]  # noqa: Y015
     _WhichOneofArgType__closed_at: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at"]  # noqa: Y015
     _WhichOneofReturnType__id: _TypeAlias = _typing.Literal["id"]  # noqa: Y015
     _WhichOneofArgType__id: _TypeAlias = _typing.Literal["_id", b"_id"]  # noqa: Y015
+    _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
+    _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
     _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
     _WhichOneofArgType__zone: _TypeAlias = _typing.Literal["_zone", b"_zone"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__closed_at) -> _WhichOneofReturnType__closed_at | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__id) -> _WhichOneofReturnType__id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
 
@@ -350,6 +361,185 @@ class Adjustment(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
+
+@_typing.final
+class Allowance(_message.Message):
+    """The allowance of the period under way. `used` is what was spent since `last_reset`, of any credits. `status`:
+    `active`; `lapsed`, because it is not paid for or the app has no such plan any more; `ended`, by the end of
+    the plan: then what is left lasts to the period's end.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    LAST_RESET_FIELD_NUMBER: _builtins.int
+    NEXT_RESET_FIELD_NUMBER: _builtins.int
+    PERIOD_START_FIELD_NUMBER: _builtins.int
+    PERIOD_END_FIELD_NUMBER: _builtins.int
+    ANCHOR_FIELD_NUMBER: _builtins.int
+    PAID_UNTIL_FIELD_NUMBER: _builtins.int
+    status: _builtins.str
+    limit: _builtins.str
+    carried: _builtins.str
+    left: _builtins.str
+    used: _builtins.str
+    last_reset: _builtins.str
+    next_reset: _builtins.str
+    period_start: _builtins.str
+    period_end: _builtins.str
+    anchor: _builtins.str
+    paid_until: _builtins.str
+    def __init__(
+        self,
+        *,
+        status: _builtins.str = ...,
+        limit: _builtins.str = ...,
+        carried: _builtins.str = ...,
+        left: _builtins.str = ...,
+        used: _builtins.str = ...,
+        last_reset: _builtins.str = ...,
+        next_reset: _builtins.str | None = ...,
+        period_start: _builtins.str = ...,
+        period_end: _builtins.str = ...,
+        anchor: _builtins.str | None = ...,
+        paid_until: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_anchor", b"_anchor", "_next_reset", b"_next_reset", "_paid_until", b"_paid_until", "anchor", b"anchor", "next_reset", b"next_reset", "paid_until", b"paid_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_anchor", b"_anchor", "_next_reset", b"_next_reset", "_paid_until", b"_paid_until", "anchor", b"anchor", "carried", b"carried", "last_reset", b"last_reset", "left", b"left", "limit", b"limit", "next_reset", b"next_reset", "paid_until", b"paid_until", "period_end", b"period_end", "period_start", b"period_start", "status", b"status", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__anchor: _TypeAlias = _typing.Literal["anchor"]  # noqa: Y015
+    _WhichOneofArgType__anchor: _TypeAlias = _typing.Literal["_anchor", b"_anchor"]  # noqa: Y015
+    _WhichOneofReturnType__next_reset: _TypeAlias = _typing.Literal["next_reset"]  # noqa: Y015
+    _WhichOneofArgType__next_reset: _TypeAlias = _typing.Literal["_next_reset", b"_next_reset"]  # noqa: Y015
+    _WhichOneofReturnType__paid_until: _TypeAlias = _typing.Literal["paid_until"]  # noqa: Y015
+    _WhichOneofArgType__paid_until: _TypeAlias = _typing.Literal["_paid_until", b"_paid_until"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__anchor) -> _WhichOneofReturnType__anchor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_reset) -> _WhichOneofReturnType__next_reset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__paid_until) -> _WhichOneofReturnType__paid_until | None: ...
+
+Global___Allowance: _TypeAlias = Allowance  # noqa: Y015
+
+@_typing.final
+class AssignPlanRequest(_message.Message):
+    """Give an account a plan of the app, or with null none: what is left then lasts to the period's end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    UNIQUE_REF_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    ANCHOR_FIELD_NUMBER: _builtins.int
+    PAID_UNTIL_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    asset: _builtins.str
+    reference: _builtins.str
+    unique_ref: _builtins.str
+    reason: _builtins.str
+    description: _builtins.str
+    member: _builtins.str
+    plan: _builtins.str
+    anchor: _builtins.str
+    paid_until: _builtins.str
+    user: _builtins.str
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        asset: _builtins.str | None = ...,
+        reference: _builtins.str | None = ...,
+        unique_ref: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        description: _builtins.str | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        member: _builtins.str | None = ...,
+        plan: _builtins.str | None = ...,
+        anchor: _builtins.str | None = ...,
+        paid_until: _builtins.str | None = ...,
+        user: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_anchor", b"_anchor", "_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_paid_until", b"_paid_until", "_plan", b"_plan", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "anchor", b"anchor", "asset", b"asset", "description", b"description", "member", b"member", "paid_until", b"paid_until", "plan", b"plan", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_anchor", b"_anchor", "_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_paid_until", b"_paid_until", "_plan", b"_plan", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "anchor", b"anchor", "asset", b"asset", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "paid_until", b"paid_until", "plan", b"plan", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__anchor: _TypeAlias = _typing.Literal["anchor"]  # noqa: Y015
+    _WhichOneofArgType__anchor: _TypeAlias = _typing.Literal["_anchor", b"_anchor"]  # noqa: Y015
+    _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
+    _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__paid_until: _TypeAlias = _typing.Literal["paid_until"]  # noqa: Y015
+    _WhichOneofArgType__paid_until: _TypeAlias = _typing.Literal["_paid_until", b"_paid_until"]  # noqa: Y015
+    _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
+    _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
+    _WhichOneofArgType__reference: _TypeAlias = _typing.Literal["_reference", b"_reference"]  # noqa: Y015
+    _WhichOneofReturnType__unique_ref: _TypeAlias = _typing.Literal["unique_ref"]  # noqa: Y015
+    _WhichOneofArgType__unique_ref: _TypeAlias = _typing.Literal["_unique_ref", b"_unique_ref"]  # noqa: Y015
+    _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
+    _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__anchor) -> _WhichOneofReturnType__anchor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__paid_until) -> _WhichOneofReturnType__paid_until | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference) -> _WhichOneofReturnType__reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unique_ref) -> _WhichOneofReturnType__unique_ref | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
+
+Global___AssignPlanRequest: _TypeAlias = AssignPlanRequest  # noqa: Y015
 
 @_typing.final
 class BalancesThen(_message.Message):
@@ -1161,6 +1351,8 @@ class CommandRequest(_message.Message):
     ERASE_TEXTS_FIELD_NUMBER: _builtins.int
     CHANGE_ACCOUNT_FIELD_NUMBER: _builtins.int
     SET_BUDGETS_FIELD_NUMBER: _builtins.int
+    ASSIGN_PLAN_FIELD_NUMBER: _builtins.int
+    RESET_ALLOWANCE_FIELD_NUMBER: _builtins.int
     SET_THRESHOLDS_FIELD_NUMBER: _builtins.int
     TRANSFER_CREDITS_FIELD_NUMBER: _builtins.int
     tag: _builtins.str
@@ -1199,6 +1391,10 @@ class CommandRequest(_message.Message):
     @_builtins.property
     def set_budgets(self) -> Global___SetBudgetsRequest: ...
     @_builtins.property
+    def assign_plan(self) -> Global___AssignPlanRequest: ...
+    @_builtins.property
+    def reset_allowance(self) -> Global___ResetAllowanceRequest: ...
+    @_builtins.property
     def set_thresholds(self) -> Global___SetThresholdsRequest: ...
     @_builtins.property
     def transfer_credits(self) -> Global___TransferCreditsRequest: ...
@@ -1223,14 +1419,16 @@ class CommandRequest(_message.Message):
         erase_texts: Global___EraseTextsRequest | None = ...,
         change_account: Global___ChangeAccountRequest | None = ...,
         set_budgets: Global___SetBudgetsRequest | None = ...,
+        assign_plan: Global___AssignPlanRequest | None = ...,
+        reset_allowance: Global___ResetAllowanceRequest | None = ...,
         set_thresholds: Global___SetThresholdsRequest | None = ...,
         transfer_credits: Global___TransferCreditsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["grant_credits", "revoke_grant", "charge_credits", "refund_charge", "create_hold", "capture_hold", "extend_hold", "release_hold", "adjust_balance", "perform_action", "import_operation", "freeze_account", "unfreeze_account", "close_account", "erase_texts", "change_account", "set_budgets", "set_thresholds", "transfer_credits"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["grant_credits", "revoke_grant", "charge_credits", "refund_charge", "create_hold", "capture_hold", "extend_hold", "release_hold", "adjust_balance", "perform_action", "import_operation", "freeze_account", "unfreeze_account", "close_account", "erase_texts", "change_account", "set_budgets", "assign_plan", "reset_allowance", "set_thresholds", "transfer_credits"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1258,6 +1456,7 @@ class CommandResult(_message.Message):
     IMPORTED_OPERATION_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     BUDGETS_SET_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     TRANSFER_FIELD_NUMBER: _builtins.int
     tag: _builtins.str
     status: _builtins.int
@@ -1289,6 +1488,8 @@ class CommandResult(_message.Message):
     @_builtins.property
     def budgets_set(self) -> Global___BudgetsSet: ...
     @_builtins.property
+    def plan(self) -> Global___Plan: ...
+    @_builtins.property
     def transfer(self) -> Global___Transfer: ...
     def __init__(
         self,
@@ -1309,13 +1510,14 @@ class CommandResult(_message.Message):
         imported_operation: Global___ImportedOperation | None = ...,
         account: Global___Account | None = ...,
         budgets_set: Global___BudgetsSet | None = ...,
+        plan: Global___Plan | None = ...,
         transfer: Global___Transfer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "problem", b"problem", "refund", b"refund", "release", b"release", "revocation", b"revocation", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "refund", b"refund", "release", b"release", "revocation", b"revocation", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "problem", b"problem", "refund", b"refund", "release", b"release", "replayed", b"replayed", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "refund", b"refund", "release", b"release", "replayed", b"replayed", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["problem", "grant", "revocation", "charge", "refund", "hold", "capture", "release", "adjustment", "earning", "imported_operation", "account", "budgets_set", "transfer"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["problem", "grant", "revocation", "charge", "refund", "hold", "capture", "release", "adjustment", "earning", "imported_operation", "account", "budgets_set", "plan", "transfer"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -3092,6 +3294,54 @@ class PerformActionRequest(_message.Message):
 Global___PerformActionRequest: _TypeAlias = PerformActionRequest  # noqa: Y015
 
 @_typing.final
+class Plan(_message.Message):
+    """The account's plan and its allowance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    ALLOWANCE_FIELD_NUMBER: _builtins.int
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
+    available: _builtins.str
+    position: _builtins.int
+    partition: _builtins.int
+    user: _builtins.str
+    plan: _builtins.str
+    @_builtins.property
+    def allowance(self) -> Global___Allowance: ...
+    def __init__(
+        self,
+        *,
+        settled: _builtins.str = ...,
+        held: _builtins.str = ...,
+        owed: _builtins.str = ...,
+        available: _builtins.str = ...,
+        position: _builtins.int = ...,
+        partition: _builtins.int = ...,
+        user: _builtins.str = ...,
+        plan: _builtins.str | None = ...,
+        allowance: Global___Allowance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_plan", b"_plan", "allowance", b"allowance", "plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plan", b"_plan", "allowance", b"allowance", "available", b"available", "held", b"held", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "settled", b"settled", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
+    _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
+
+Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
 class Problem(_message.Message):
     """A refusal (RFC 9457): `code` is for programs, `detail` and `next` are for people."""
 
@@ -3432,6 +3682,99 @@ class ReleaseHoldRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unique_ref) -> _WhichOneofReturnType__unique_ref | None: ...
 
 Global___ReleaseHoldRequest: _TypeAlias = ReleaseHoldRequest  # noqa: Y015
+
+@_typing.final
+class ResetAllowanceRequest(_message.Message):
+    """Restore the allowance to its limit now; when it returns by itself stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    UNIQUE_REF_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    asset: _builtins.str
+    reference: _builtins.str
+    unique_ref: _builtins.str
+    reason: _builtins.str
+    description: _builtins.str
+    member: _builtins.str
+    user: _builtins.str
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        asset: _builtins.str | None = ...,
+        reference: _builtins.str | None = ...,
+        unique_ref: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        description: _builtins.str | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        member: _builtins.str | None = ...,
+        user: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "asset", b"asset", "description", b"description", "member", b"member", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "asset", b"asset", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
+    _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
+    _WhichOneofArgType__reference: _TypeAlias = _typing.Literal["_reference", b"_reference"]  # noqa: Y015
+    _WhichOneofReturnType__unique_ref: _TypeAlias = _typing.Literal["unique_ref"]  # noqa: Y015
+    _WhichOneofArgType__unique_ref: _TypeAlias = _typing.Literal["_unique_ref", b"_unique_ref"]  # noqa: Y015
+    _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
+    _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference) -> _WhichOneofReturnType__reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unique_ref) -> _WhichOneofReturnType__unique_ref | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
+
+Global___ResetAllowanceRequest: _TypeAlias = ResetAllowanceRequest  # noqa: Y015
 
 @_typing.final
 class Revocation(_message.Message):
@@ -3862,6 +4205,8 @@ class State(_message.Message):
     LOTS_FIELD_NUMBER: _builtins.int
     HOLDS_FIELD_NUMBER: _builtins.int
     NEXT_EXPIRY_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    ALLOWANCE_FIELD_NUMBER: _builtins.int
     NEXT_RESET_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
     ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
@@ -3882,6 +4227,7 @@ class State(_message.Message):
     total_granted: _builtins.str
     total_spent: _builtins.str
     next_expiry: _builtins.str
+    plan: _builtins.str
     next_reset: _builtins.str
     account_version: _builtins.int
     time: _builtins.str
@@ -3891,6 +4237,8 @@ class State(_message.Message):
     def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lot]: ...
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___HoldRecord]: ...
+    @_builtins.property
+    def allowance(self) -> Global___Allowance: ...
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Budget]: ...
     def __init__(
@@ -3915,19 +4263,23 @@ class State(_message.Message):
         lots: _abc.Iterable[Global___Lot] | None = ...,
         holds: _abc.Iterable[Global___HoldRecord] | None = ...,
         next_expiry: _builtins.str | None = ...,
+        plan: _builtins.str | None = ...,
+        allowance: Global___Allowance | None = ...,
         next_reset: _builtins.str | None = ...,
         budgets: _abc.Iterable[Global___Budget] | None = ...,
         account_version: _builtins.int = ...,
         time: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "_zone", b"_zone", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "service", b"service", "zone", b"zone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_plan", b"_plan", "_service", b"_service", "_zone", b"_zone", "allowance", b"allowance", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "plan", b"plan", "service", b"service", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_service", b"_service", "_zone", b"_zone", "account_version", b"account_version", "asset", b"asset", "available", b"available", "budgets", b"budgets", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_plan", b"_plan", "_service", b"_service", "_zone", b"_zone", "account_version", b"account_version", "allowance", b"allowance", "asset", b"asset", "available", b"available", "budgets", b"budgets", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_expiry: _TypeAlias = _typing.Literal["next_expiry"]  # noqa: Y015
     _WhichOneofArgType__next_expiry: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry"]  # noqa: Y015
     _WhichOneofReturnType__next_reset: _TypeAlias = _typing.Literal["next_reset"]  # noqa: Y015
     _WhichOneofArgType__next_reset: _TypeAlias = _typing.Literal["_next_reset", b"_next_reset"]  # noqa: Y015
+    _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
+    _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
     _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
     _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
     _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
@@ -3937,6 +4289,8 @@ class State(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_reset) -> _WhichOneofReturnType__next_reset | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
@@ -3945,56 +4299,93 @@ Global___State: _TypeAlias = State  # noqa: Y015
 
 @_typing.final
 class Threshold(_message.Message):
-    """A level of `available`, and where it is armed again."""
+    """A level of `available`, and where it is armed again: in credits, or in per cent of the allowance."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BELOW_FIELD_NUMBER: _builtins.int
     REARM_AT_FIELD_NUMBER: _builtins.int
+    BELOW_PERCENT_FIELD_NUMBER: _builtins.int
+    REARM_PERCENT_FIELD_NUMBER: _builtins.int
     below: _builtins.str
     rearm_at: _builtins.str
-    def __init__(
-        self,
-        *,
-        below: _builtins.str = ...,
-        rearm_at: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "rearm_at", b"rearm_at"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
-
-@_typing.final
-class ThresholdSetting(_message.Message):
-    """A level of `available` to be told about, once, until `rearm_at` (default: the level) is reached again."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    BELOW_FIELD_NUMBER: _builtins.int
-    REARM_AT_FIELD_NUMBER: _builtins.int
-    below: _builtins.str
-    rearm_at: _builtins.str
+    below_percent: _builtins.int
+    rearm_percent: _builtins.int
     def __init__(
         self,
         *,
         below: _builtins.str | None = ...,
         rearm_at: _builtins.str | None = ...,
+        below_percent: _builtins.int | None = ...,
+        rearm_percent: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_below", b"_below", "_rearm_at", b"_rearm_at", "below", b"below", "rearm_at", b"rearm_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_below", b"_below", "_below_percent", b"_below_percent", "_rearm_at", b"_rearm_at", "_rearm_percent", b"_rearm_percent", "below", b"below", "below_percent", b"below_percent", "rearm_at", b"rearm_at", "rearm_percent", b"rearm_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_below", b"_below", "_rearm_at", b"_rearm_at", "below", b"below", "rearm_at", b"rearm_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_below", b"_below", "_below_percent", b"_below_percent", "_rearm_at", b"_rearm_at", "_rearm_percent", b"_rearm_percent", "below", b"below", "below_percent", b"below_percent", "rearm_at", b"rearm_at", "rearm_percent", b"rearm_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__below: _TypeAlias = _typing.Literal["below"]  # noqa: Y015
     _WhichOneofArgType__below: _TypeAlias = _typing.Literal["_below", b"_below"]  # noqa: Y015
+    _WhichOneofReturnType__below_percent: _TypeAlias = _typing.Literal["below_percent"]  # noqa: Y015
+    _WhichOneofArgType__below_percent: _TypeAlias = _typing.Literal["_below_percent", b"_below_percent"]  # noqa: Y015
     _WhichOneofReturnType__rearm_at: _TypeAlias = _typing.Literal["rearm_at"]  # noqa: Y015
     _WhichOneofArgType__rearm_at: _TypeAlias = _typing.Literal["_rearm_at", b"_rearm_at"]  # noqa: Y015
+    _WhichOneofReturnType__rearm_percent: _TypeAlias = _typing.Literal["rearm_percent"]  # noqa: Y015
+    _WhichOneofArgType__rearm_percent: _TypeAlias = _typing.Literal["_rearm_percent", b"_rearm_percent"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__below) -> _WhichOneofReturnType__below | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__below_percent) -> _WhichOneofReturnType__below_percent | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rearm_at) -> _WhichOneofReturnType__rearm_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rearm_percent) -> _WhichOneofReturnType__rearm_percent | None: ...
+
+Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
+
+@_typing.final
+class ThresholdSetting(_message.Message):
+    """A level of `available` to be told about, once, until `rearm_at` (default: the level) is reached again. It is
+    in credits, or as `below_percent` in per cent of the allowance's limit, and then `rearm_percent` arms it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BELOW_FIELD_NUMBER: _builtins.int
+    REARM_AT_FIELD_NUMBER: _builtins.int
+    BELOW_PERCENT_FIELD_NUMBER: _builtins.int
+    REARM_PERCENT_FIELD_NUMBER: _builtins.int
+    below: _builtins.str
+    rearm_at: _builtins.str
+    below_percent: _builtins.int
+    rearm_percent: _builtins.int
+    def __init__(
+        self,
+        *,
+        below: _builtins.str | None = ...,
+        rearm_at: _builtins.str | None = ...,
+        below_percent: _builtins.int | None = ...,
+        rearm_percent: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_below", b"_below", "_below_percent", b"_below_percent", "_rearm_at", b"_rearm_at", "_rearm_percent", b"_rearm_percent", "below", b"below", "below_percent", b"below_percent", "rearm_at", b"rearm_at", "rearm_percent", b"rearm_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_below", b"_below", "_below_percent", b"_below_percent", "_rearm_at", b"_rearm_at", "_rearm_percent", b"_rearm_percent", "below", b"below", "below_percent", b"below_percent", "rearm_at", b"rearm_at", "rearm_percent", b"rearm_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__below: _TypeAlias = _typing.Literal["below"]  # noqa: Y015
+    _WhichOneofArgType__below: _TypeAlias = _typing.Literal["_below", b"_below"]  # noqa: Y015
+    _WhichOneofReturnType__below_percent: _TypeAlias = _typing.Literal["below_percent"]  # noqa: Y015
+    _WhichOneofArgType__below_percent: _TypeAlias = _typing.Literal["_below_percent", b"_below_percent"]  # noqa: Y015
+    _WhichOneofReturnType__rearm_at: _TypeAlias = _typing.Literal["rearm_at"]  # noqa: Y015
+    _WhichOneofArgType__rearm_at: _TypeAlias = _typing.Literal["_rearm_at", b"_rearm_at"]  # noqa: Y015
+    _WhichOneofReturnType__rearm_percent: _TypeAlias = _typing.Literal["rearm_percent"]  # noqa: Y015
+    _WhichOneofArgType__rearm_percent: _TypeAlias = _typing.Literal["_rearm_percent", b"_rearm_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__below) -> _WhichOneofReturnType__below | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__below_percent) -> _WhichOneofReturnType__below_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rearm_at) -> _WhichOneofReturnType__rearm_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rearm_percent) -> _WhichOneofReturnType__rearm_percent | None: ...
 
 Global___ThresholdSetting: _TypeAlias = ThresholdSetting  # noqa: Y015
 

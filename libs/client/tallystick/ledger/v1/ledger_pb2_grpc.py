@@ -120,6 +120,16 @@ class LedgerStub:
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetBudgetsRequest.SerializeToString,
                 response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.BudgetsSet.FromString,
                 _registered_method=True)
+        self.AssignPlan = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/AssignPlan',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AssignPlanRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Plan.FromString,
+                _registered_method=True)
+        self.ResetAllowance = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/ResetAllowance',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ResetAllowanceRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Plan.FromString,
+                _registered_method=True)
         self.SetThresholds = channel.unary_unary(
                 '/tallystick.ledger.v1.Ledger/SetThresholds',
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetThresholdsRequest.SerializeToString,
@@ -295,6 +305,20 @@ class LedgerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AssignPlan(self, request, context):
+        """PUT /v1/accounts/{user}/plan
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetAllowance(self, request, context):
+        """POST /v1/accounts/{user}/reset
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetThresholds(self, request, context):
         """PUT /v1/accounts/{user}/thresholds
         """
@@ -453,6 +477,16 @@ def add_LedgerServicer_to_server(servicer, server):
                     servicer.SetBudgets,
                     request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetBudgetsRequest.FromString,
                     response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.BudgetsSet.SerializeToString,
+            ),
+            'AssignPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignPlan,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AssignPlanRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Plan.SerializeToString,
+            ),
+            'ResetAllowance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetAllowance,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ResetAllowanceRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Plan.SerializeToString,
             ),
             'SetThresholds': grpc.unary_unary_rpc_method_handler(
                     servicer.SetThresholds,
@@ -965,6 +999,60 @@ class Ledger:
             '/tallystick.ledger.v1.Ledger/SetBudgets',
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.SetBudgetsRequest.SerializeToString,
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.BudgetsSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/AssignPlan',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AssignPlanRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetAllowance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/ResetAllowance',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ResetAllowanceRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Plan.FromString,
             options,
             channel_credentials,
             insecure,

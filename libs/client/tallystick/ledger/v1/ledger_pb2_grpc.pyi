@@ -67,6 +67,10 @@ class LedgerStub:
     """PUT /v1/accounts/{user}"""
     SetBudgets: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.SetBudgetsRequest, _ledger_pb2.BudgetsSet]
     """PUT /v1/accounts/{user}/budgets"""
+    AssignPlan: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.AssignPlanRequest, _ledger_pb2.Plan]
+    """PUT /v1/accounts/{user}/plan"""
+    ResetAllowance: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ResetAllowanceRequest, _ledger_pb2.Plan]
+    """POST /v1/accounts/{user}/reset"""
     SetThresholds: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.SetThresholdsRequest, _ledger_pb2.Account]
     """PUT /v1/accounts/{user}/thresholds"""
     TransferCredits: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.TransferCreditsRequest, _ledger_pb2.Transfer]
@@ -129,6 +133,10 @@ class LedgerAsyncStub(LedgerStub):
     """PUT /v1/accounts/{user}"""
     SetBudgets: _aio.UnaryUnaryMultiCallable[_ledger_pb2.SetBudgetsRequest, _ledger_pb2.BudgetsSet]  # type: ignore[assignment]
     """PUT /v1/accounts/{user}/budgets"""
+    AssignPlan: _aio.UnaryUnaryMultiCallable[_ledger_pb2.AssignPlanRequest, _ledger_pb2.Plan]  # type: ignore[assignment]
+    """PUT /v1/accounts/{user}/plan"""
+    ResetAllowance: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ResetAllowanceRequest, _ledger_pb2.Plan]  # type: ignore[assignment]
+    """POST /v1/accounts/{user}/reset"""
     SetThresholds: _aio.UnaryUnaryMultiCallable[_ledger_pb2.SetThresholdsRequest, _ledger_pb2.Account]  # type: ignore[assignment]
     """PUT /v1/accounts/{user}/thresholds"""
     TransferCredits: _aio.UnaryUnaryMultiCallable[_ledger_pb2.TransferCreditsRequest, _ledger_pb2.Transfer]  # type: ignore[assignment]
@@ -290,6 +298,22 @@ class LedgerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.BudgetsSet, _abc.Awaitable[_ledger_pb2.BudgetsSet]]:
         """PUT /v1/accounts/{user}/budgets"""
+
+    @_abc_1.abstractmethod
+    def AssignPlan(
+        self,
+        request: _ledger_pb2.AssignPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.Plan, _abc.Awaitable[_ledger_pb2.Plan]]:
+        """PUT /v1/accounts/{user}/plan"""
+
+    @_abc_1.abstractmethod
+    def ResetAllowance(
+        self,
+        request: _ledger_pb2.ResetAllowanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.Plan, _abc.Awaitable[_ledger_pb2.Plan]]:
+        """POST /v1/accounts/{user}/reset"""
 
     @_abc_1.abstractmethod
     def SetThresholds(
