@@ -144,15 +144,17 @@ class Budgets:
 
 
 def drawn(reservations: Reservations, amount: int) -> Reservations:
-    """What a hold still reserves after a capture took `amount` of what it pins, from its oldest reservations first."""
+    """What a hold still reserves after a capture took `amount` of what it pins, from its oldest reservations first.
+
+    Those that are used up stay: they say which budgets of keys the hold counts for.
+    """
     left: dict[CountKey, int] = {}
     rest = []
     for part in reservations:
         key = (part.name, part.member)
         taken = min(left.get(key, amount), part.amount)
         left[key] = left.get(key, amount) - taken
-        if part.amount > taken:
-            rest.append(Reservation(part.name, part.member, part.end, part.amount - taken))
+        rest.append(Reservation(part.name, part.member, part.end, part.amount - taken))
     return tuple(rest)
 
 

@@ -212,6 +212,12 @@ def test_the_budgets_of_a_capture_are_those_of_its_hold_whoever_captures() -> No
     assert figures(story, "bot") == figures(story, "ann") == ("20", "0", "80")
 
 
+def test_a_hold_that_is_used_up_still_counts_at_its_key() -> None:
+    story = with_budgets(budget(100, name="bot", key="bot"), **TOLERANT).given(hold(50, labels=by(None, "bot")))
+    story.given(CaptureHold(hold="hold#1", amount=50, final=False), CaptureHold(hold="hold#1", amount=20))
+    assert figures(story, "bot") == ("70", "0", "30")
+
+
 def test_a_hold_revoked_with_its_grant_gives_back() -> None:
     story = with_budgets(budget(100)).given(hold(80), Revoke(grant="grant#1", hold="hold#1"))
     assert figures(story) == ("0", "0", "100")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
+from services.ledger.tests.oracle.budgets import Spending
+
 
 @dataclass(eq=False)
 class Lot:
@@ -49,6 +51,7 @@ class Hold:
     limit: float
     service: str | None
     parts: list[tuple[Lot, int]]
+    member: str | None = None
     captured: int = 0
 
 
@@ -65,7 +68,7 @@ class Account:
     closed: bool = False
     opened: bool = False
     freezes: set[str] = field(default_factory=set)
-    earned: set[str] = field(default_factory=set)
+    spending: Spending = field(default_factory=Spending)
 
     def usable(self, service: str | None) -> list[Lot]:
         """Lots in the order in which they burn down: those for this service, then those for anything."""
@@ -122,6 +125,7 @@ class Account:
             lost = reclaimed if lot.end > now else n
             lot.gone += lost
             lot.free += n - lost
+        self.spending.forget(hold.id)
         del self.holds[hold.id]
         self.ended.add(hold.id)
 

@@ -1,7 +1,7 @@
 """The machine: any commands in any order, time passing in between, a subject and the model side by side.
 
 After each step the subject must have refused what the model refuses, under the same code, and show the same
-balances. `machine_for(factory)` makes the test case for a subject.
+balances.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from math import inf
 from typing import Any, ClassVar
-from unittest import TestCase
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -151,13 +149,13 @@ class LedgerMachine(RuleBasedStateMachine):
         self.both("adjust_balance", user, fields, lambda _: self.model.adjust(user, signed))
 
     @rule(user=users, amount=amounts, service=services)
-    def charge(self, user: str, amount: int, service: str | None) -> None:
-        fields = {"amount": text(amount), "service": service}
+    def charge(self, user: str, amount: int, service: str | None, member: str | None = None) -> None:
+        fields = {"amount": text(amount), "service": service, "member": member}
         body = self.both(
             "charge_credits",
             user,
             fields,
-            lambda body: self.model.charge(user, body.get("id", ""), amount, service),
+            lambda body: self.model.charge(user, body.get("id", ""), amount, service, member),
         )
         if body:
             self.charges.append((user, body["id"]))
@@ -186,16 +184,32 @@ class LedgerMachine(RuleBasedStateMachine):
         self.reserve(user, amount, ttl=None, service=service, grant=grant, partial=partial)
 
     def reserve(
-        self, user: str, amount: int, *, ttl: int | None, service: str | None, grant: str | None, partial: bool
+        self,
+        user: str,
+        amount: int,
+        *,
+        ttl: int | None,
+        service: str | None,
+        grant: str | None,
+        partial: bool,
+        member: str | None = None,
     ) -> bool:
         """A hold; whether it was made."""
         fields = {"amount": text(amount), "ttl_s": ttl, "service": service, "grant": grant, "partial": partial}
+        fields["member"] = member
         body = self.both(
             "create_hold",
             user,
             fields,
             lambda body: self.model.hold(
-                user, body.get("id", ""), amount, ttl=ttl, service=service, grant=grant, partial=partial
+                user,
+                body.get("id", ""),
+                amount,
+                ttl=ttl,
+                service=service,
+                grant=grant,
+                partial=partial,
+                member=member,
             ),
         )
         if body:
@@ -352,12 +366,3 @@ class LedgerMachine(RuleBasedStateMachine):
                     }, (user, service)
                     lots = [(lot["remaining"], lot["held"]) for lot in state["lots"] if lot["remaining"] != text(0)]
                     assert lots == [(text(remaining), text(held)) for remaining, held in account.shown()], user
-
-
-def machine_for(make: Callable[[], Subject], *, examples: int, steps: int) -> type[TestCase]:
-    """The unittest case that pytest collects for a subject: so many trials, so many steps in each at most."""
-    machine: Any = type("Machine", (LedgerMachine,), {"make": staticmethod(make)})
-    case: Any = machine.TestCase
-    case.settings = settings(max_examples=examples, stateful_step_count=steps, deadline=None)
-    checked: type[TestCase] = case
-    return checked

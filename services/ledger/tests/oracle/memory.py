@@ -7,10 +7,13 @@ from typing import Any
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain.amounts import format_units, parse_positive, parse_signed
+from services.ledger.domain.budgets import Budget
 from services.ledger.domain.codec import parse_time
 from services.ledger.domain.config import ConfigDocument, compile_config
 from services.ledger.domain.decide import Outcome
+from services.ledger.domain.decide.budgets import describe
 from services.ledger.domain.tests.book import APP, Book
+from services.ledger.tests.oracle.model import CALLER
 from services.ledger.tests.oracle.subject import CONFIG, START
 
 SCALE = 2
@@ -39,6 +42,11 @@ def _grant(f: Fields) -> cmd.Command:
     )
 
 
+def _budget(given: Fields) -> Budget:
+    limit = parse_signed(given["limit"], SCALE)
+    return Budget(given["name"], given["period"], limit, given["hard"], given["member"], given["key"])
+
+
 COMMANDS: dict[str, Callable[[Fields], cmd.Command]] = {
     "grant_credits": _grant,
     "revoke_grant": lambda f: cmd.Revoke(amount=_amount(f), **_pick(f, "grant", "policy", "hold")),
@@ -55,6 +63,7 @@ COMMANDS: dict[str, Callable[[Fields], cmd.Command]] = {
     "freeze_account": lambda f: cmd.Freeze(name=f["unique_ref"]),
     "unfreeze_account": lambda f: cmd.Unfreeze(name=f["unique_ref"]),
     "close_account": lambda _: cmd.Close(),
+    "set_budgets": lambda f: cmd.SetBudgets(budgets=tuple(_budget(each) for each in f["budgets"])),
     "change_account": lambda f: cmd.ChangeAccount(overdraft_limit=parse_signed(f["overdraft"], SCALE)),
 }
 
@@ -70,14 +79,16 @@ class MemorySubject:
     def execute(self, command: str, fields: Fields, user: str, key: str) -> tuple[int, Fields]:
         """See `Subject.execute`."""
         if (user, key) in self._results:
-            asked, with_fields, status, body = self._results[user, key]
-            if (asked, with_fields) != (command, fields):
+            earlier, with_fields, status, body = self._results[user, key]
+            if (earlier, with_fields) != (command, fields):
                 return 422, {"code": "idempotency_key_reused"}
             return status, body
         if command == "transfer_credits":
             outcome = self.book.transfer(user, fields["to_user"], parse_positive(fields["amount"], SCALE))
         else:
-            outcome = self.book.do(user, COMMANDS[command](fields))
+            asked = COMMANDS[command](fields)
+            asked.labels = cmd.Labels(member=fields.get("member"), caller=CALLER)
+            outcome = self.book.do(user, asked)
         status, body = _answer(outcome)
         if status < 300 or status in (402, 404, 409):
             self._results[user, key] = (command, fields, status, body)
@@ -98,7 +109,9 @@ class MemorySubject:
             {"remaining": format_units(lot.remaining, SCALE), "held": format_units(lot.pinned, SCALE)}
             for lot in account.lots.values()
         ]
-        return {**{name: format_units(units, SCALE) for name, units in amounts.items()}, "lots": lots}
+        shown = {name: format_units(units, SCALE) for name, units in amounts.items()}
+        budgets = describe(account, self.book.config.zone, self.book.now)
+        return {**shown, "lots": lots, "budgets": budgets}
 
     def advance(self, seconds: int) -> None:
         """See `Subject.advance`."""

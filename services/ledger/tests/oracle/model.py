@@ -8,9 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.ledger.tests.oracle.account import Account, Hold, Lot
+from services.ledger.tests.oracle.budgets import Budget
 
 GRACE_S, HOLD_S, HOLD_MAX_S, TOLERANCE_PERCENT = 1000, 60, 300, 50
-ACTIONS = {"start": (100, "start"), "choose_personal": (50, "direction"), "choose_business": (50, "direction")}
+ACTIONS = {
+    "start": (100, "start", 1, "lifetime"),
+    "choose_personal": (50, "direction", 1, "lifetime"),
+    "choose_business": (50, "direction", 1, "lifetime"),
+    "visit": (30, "visit", 2, "day"),
+}
+"""Each with what it earns, as what it is remembered, and how often it earns in which period."""
+CAPS = {"day": 200, "week": 300}
+"""What all actions together earn at most in a period."""
+CALLER = "oracle"
+"""Who asks for everything."""
 
 
 class Refused(Exception):
@@ -97,10 +108,12 @@ class Model:
         if action not in ACTIONS:
             raise Refused("unknown_action")
         self._open(account)
-        amount, group = ACTIONS[action]
-        if group in account.earned:
+        amount, group, times, period = ACTIONS[action]
+        if account.spending.times(group, period, self.now) >= times:
             raise Refused("already_earned")
-        account.earned.add(group)
+        if any(account.spending.earned_in(period, self.now) + amount > limit for period, limit in CAPS.items()):
+            raise Refused("earning_cap_reached")
+        account.spending.earned.append((self.now, group, amount))
         account.repay([self._lot(account, id_, amount, source="earned")])
 
     def adjust(self, user: str, amount: int) -> None:
@@ -113,11 +126,14 @@ class Model:
         else:
             account.take(account.usable(None), -amount)
 
-    def charge(self, user: str, id_: str, amount: int, service: str | None) -> None:
+    def charge(self, user: str, id_: str, amount: int, service: str | None, member: str | None = None) -> None:
         account = self.account(user)
         self._open(account, frozen_too=True)
         if amount > account.available(service):
             raise self._lacks(account, account.available(service) + account.owed, amount)
+        if amount > account.spending.left(self.now, member, CALLER):
+            raise Refused("budget_exceeded")
+        account.spending.spend(self.now, member, CALLER, id_, amount)
         parts: Parts = [(lot, "", n) for lot, n in account.take(account.usable(service), amount)]
         rest = amount - sum(n for _, _, n in parts)
         account.overdrawn += rest
@@ -132,6 +148,7 @@ class Model:
         amount = left if amount is None else amount
         if not 0 < amount <= left:
             raise Refused("refund_exceeds_charge")
+        account.spending.forget(charge, amount)
         self.charges[charge] = (user, parts, skip + amount)
         back: list[tuple[Lot, int]] = []
         loose = 0
@@ -170,6 +187,7 @@ class Model:
         service: str | None,
         grant: str | None,
         partial: bool,
+        member: str | None = None,
     ) -> None:
         account = self.account(user)
         if ttl is not None and ttl > HOLD_MAX_S:
@@ -184,11 +202,17 @@ class Model:
         can = min(free, free + account.limit - account.overdrawn - account.owed)
         if can < (1 if partial else amount):
             raise self._lacks(account, without_debt, 1 if partial else amount)
+        budget = account.spending.left(self.now, member, CALLER)
+        if budget < (1 if partial else amount):
+            raise Refused("budget_exceeded")
+        can = min(can, budget)
         parts = account.take(lots, min(amount, can))
         for lot, n in parts:
             lot.pinned += n
         amount = min(amount, can)
-        account.holds[id_] = Hold(id_, amount, self.now + (ttl or HOLD_S), self.now + HOLD_MAX_S, service, parts)
+        account.spending.spend(self.now, member, CALLER, id_, amount)
+        end, limit = self.now + (ttl or HOLD_S), self.now + HOLD_MAX_S
+        account.holds[id_] = Hold(id_, amount, end, limit, service, parts, member)
 
     def capture(self, user: str, hold_id: str, id_: str, amount: int | None, final: bool) -> None:
         account = self.account(user)
@@ -200,6 +224,8 @@ class Model:
         if amount > max(pinned, hold.amount + hold.amount * TOLERANCE_PERCENT // 100 - hold.captured):
             raise Refused("capture_exceeds_tolerance")
         hold.captured += amount
+        drawn = min(pinned, amount)
+        account.spending.capture(self.now, hold.member, hold.id, charge=id_, amount=amount, pinned=drawn)
         parts: Parts = []
         rest, debt = [], 0
         need = amount
@@ -269,6 +295,12 @@ class Model:
             return
         terms = [{"source": x.source, "priority": x.priority, "end": x.end, "scope": x.scope} for x, _ in parts]
         other.repay([self._lot(other, "", n, **t) for (_, n), t in zip(parts, terms, strict=True)])
+
+    def set_budgets(self, user: str, budgets: list[Budget]) -> None:
+        account = self.account(user)
+        self._open(account)
+        account.opened = True
+        account.spending.set(budgets)
 
     def freeze(self, user: str, name: str) -> None:
         account = self.account(user)

@@ -18,6 +18,7 @@ from services.ledger.api.views import state_view
 from services.ledger.handlers.commands import BY_CONTRACT, Origin, request_for
 from services.ledger.present import at_time
 from services.ledger.store.reads import account_at_head
+from services.ledger.tests.oracle.model import CALLER
 from services.ledger.tests.oracle.subject import CONFIG, START
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from tests.plugins.postgres import Database
@@ -87,7 +88,7 @@ class PostgresSubject:
     async def _execute(self, name: str, sent: Body, key: str) -> tuple[int, Fields]:
         ledger = self._books.ledger
         origin = Origin(
-            app=self._app, caller="oracle", key=key, actor="oracle", role="service", door="http", request_id="request"
+            app=self._app, caller=CALLER, key=key, actor="oracle", role="service", door="http", request_id="request"
         )
         kind = next(kind for kind in BY_CONTRACT.values() if kind.name == name)
         answer = await ledger.send(request_for(kind, sent, origin))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from services.ledger.tests.oracle.model import ACTIONS, GRACE_S, HOLD_MAX_S, HOLD_S, TOLERANCE_PERCENT
+from services.ledger.tests.oracle.model import ACTIONS, CAPS, GRACE_S, HOLD_MAX_S, HOLD_S, TOLERANCE_PERCENT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The time at which every subject starts."""
@@ -13,9 +13,17 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG: dict[str, Any] = {
     "assets": {"coins": {"scale": 2}},
     "earning_rules": {
-        action: {"amount": f"{amount // 100}.{amount % 100:02d}", **({"group": group} if group != action else {})}
-        for action, (amount, group) in ACTIONS.items()
+        action: {
+            "amount": f"{amount // 100}.{amount % 100:02d}",
+            "times": times,
+            "period": period,
+            **({"group": group} if group != action else {}),
+        }
+        for action, (amount, group, times, period) in ACTIONS.items()
     },
+    "earning_caps": [
+        {"amount": f"{limit // 100}.{limit % 100:02d}", "period": period} for period, limit in CAPS.items()
+    ],
     "thresholds": [{"below": "1", "rearm_at": "2"}],
     "hold_limits": {"default_s": HOLD_S, "max_s": HOLD_MAX_S},
     "policies": {"capture_tolerance_percent": TOLERANCE_PERCENT, "refund_grace_s": GRACE_S},
@@ -32,8 +40,8 @@ class Subject(Protocol):
         both of its halves are done."""
 
     def state(self, user: str, service: str | None) -> dict[str, Any] | None:
-        """At least `settled`, `held`, `owed`, `available` (decimal strings) and `lots` in burn-down order, each with
-        `remaining` and `held`, as of now; None for an unknown account."""
+        """At least `settled`, `held`, `owed`, `available` (decimal strings), `lots` in burn-down order, each with
+        `remaining` and `held`, and `budgets`, as of now; None for an unknown account."""
 
     def advance(self, seconds: int) -> None:
         """Let time pass, and nothing else."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.ledger.tests.oracle.machine import machine_for
 from services.ledger.tests.oracle.memory import MemorySubject
+from services.ledger.tests.oracle.whole import machine_for
 
 TestRules = machine_for(MemorySubject, examples=150, steps=50)

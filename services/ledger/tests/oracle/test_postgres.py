@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from services.ledger.rebuild import rebuild
-from services.ledger.tests.oracle.machine import machine_for
 from services.ledger.tests.oracle.postgres import Books, PostgresSubject
+from services.ledger.tests.oracle.whole import machine_for
 from services.ledger.tests.support import prepare
 from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database
