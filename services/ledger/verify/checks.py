@@ -283,6 +283,7 @@ class PartitionCheck(LogCheck):
             self._break(key, "I5", f"{_name(key)} cannot be folded: {error!r}", row)
             return
         self._check_available(row, after, event)
+        self._check_budgets(row, after, event)
         fault = sums_fault(after)
         if fault is not None:
             self._break(key, "I5", f"{_name(key)}: {fault}", row)
@@ -310,6 +311,16 @@ class PartitionCheck(LogCheck):
         if left < 0:
             detail = f"{row.event_id} leaves {left} units available to {account.profile.user}"
             self.found.add("I2", detail, row.position)
+
+    def _check_budgets(self, row: LogEvent, account: Account, event: ev.AccountEvent) -> None:
+        """No budget counts less than nothing, and no charge or hold leaves a hard one exceeded."""
+        spends = isinstance(event, ev.CreditsCharged | ev.HoldCreated)
+        for use in () if isinstance(event, ev.BudgetSet) else getattr(event, "budgets", ()):
+            budget = None if account.budgets is None else account.budgets.named(use.name)
+            exceeded = spends and budget is not None and budget.hard and use.used > budget.limit
+            if budget is None or use.used < 0 or exceeded:
+                detail = f"{row.event_id} leaves {use.used} units counted by the budget {use.name!r}"
+                self.found.add("I2", detail, row.position)
 
 
 def sums_fault(account: Account) -> str | None:

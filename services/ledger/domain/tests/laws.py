@@ -95,6 +95,7 @@ class Laws:
     tables: dict[str, dict[str, Lot]] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
     stories: dict[str, Story] = field(default_factory=dict)
+    spent: Counter[tuple[object, ...]] = field(default_factory=Counter)
 
     def check(self, user: str, before: Account, outcome: Outcome, context: Context) -> None:
         """Assert every law for one command's events and the account after them."""
@@ -120,6 +121,7 @@ class Laws:
             folded = evolve(attach(folded, [table[name] for name in lots_named(again) if name in table]), again)
             check_sums(folded)
             check_never_below_zero(folded, event)
+            self._check_budgets(user, folded, event)
             table.update(folded.lots)
             folded = pruned(folded)
             self.stories.setdefault(user, Story()).tell(again)
@@ -131,6 +133,25 @@ class Laws:
             check_story(self.stories[user], account, table)
         once, _ = present(account, context)
         assert present(once, context) == (once, [])
+
+    def _check_budgets(self, user: str, account: Account, event: ev.AccountEvent) -> None:
+        """A budget counts what was charged in its period, less what was given back, and what open holds reserve."""
+        book = account.budgets
+        if book is None:
+            return
+        versions = {budget.name: budget.version for budget in book.budgets}
+        if isinstance(event, ev.CreditsCharged | ev.HoldCaptured | ev.ChargeRefunded):
+            amount = -event.amount if isinstance(event, ev.ChargeRefunded) else event.amount
+            for use in event.budgets:
+                self.spent[user, use.name, use.member, use.period_end, versions[use.name]] += amount
+        for (name, member), count in book.counts.items():
+            if count.lasts(event.at):
+                spent = self.spent[user, name, member, count.end, versions[name]]
+                assert count.used == spent + book.held((name, member), count.end), (name, member)
+        if isinstance(event, ev.CreditsCharged | ev.HoldCreated):
+            limits = {budget.name: budget.limit for budget in book.budgets if budget.hard}
+            assert all(use.used <= limits.get(use.name, use.used) for use in event.budgets)
+        assert book.reserved.keys() <= account.holds.keys()
 
     def _check_totals(self, user: str, account: Account) -> None:
         assert sum(self.totals.values()) == 0
