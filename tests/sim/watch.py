@@ -32,7 +32,7 @@ from tests.sim.tables import Row, Tables, rows_of
 
 _JSON = frozenset({"cost_basis", "origin", "slices"})
 _TOLD = frozenset({"append", "take_over", "renew", "relay_advance", "COMMIT"})
-_SILENT = frozenset({"config", "account.freeze", "account.unfreeze"})
+_SILENT = frozenset({"config", "account.freeze", "account.unfreeze", "account.budgets"})
 """Commands that may find things as they are to be."""
 _OUTCOMES_ONLY = frozenset({"ledger.command_refused.v1", "ledger.command_repeated.v1"})
 

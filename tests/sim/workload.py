@@ -192,15 +192,19 @@ class Caller:
             fields = sent.GrantCredits(user=user, amount=amount, expires_at=expires, unique_ref=unique)
         elif name == "charge":
             reference = random.choice((None, None, f"ref-{key}"))
-            fields = sent.ChargeCredits(user=user, amount=amount, reference=reference, unique_ref=unique)
+            member = random.choice(_MEMBERS)
+            fields = sent.ChargeCredits(user=user, amount=amount, reference=reference, unique_ref=unique, member=member)
         elif name == "hold":
             ttl_s = random.choice((1, 3, 20))
-            fields = sent.CreateHold(user=user, amount=amount, ttl_s=ttl_s, partial=random.random() < 0.3)
+            partial, member = random.random() < 0.3, random.choice(_MEMBERS)
+            fields = sent.CreateHold(user=user, amount=amount, ttl_s=ttl_s, partial=partial, member=member)
         elif name == "transfer":
             fields = sent.TransferCredits(from_user=user, to_user=other, amount=amount)
         elif name == "adjustment":
             signed = random.choice((amount, f"-{amount}"))
             fields = sent.AdjustBalance(user=user, amount=signed, reason="trial")
+        elif name == "account.budgets":
+            fields = sent.SetBudgetsBody(budgets=random.choice(_BUDGETS))
         else:
             fields = KINDS[name].body()
         return name, fields, user if name.startswith("account.") else ""
@@ -219,8 +223,11 @@ class Caller:
         return body(**given)
 
 
-_WEIGHTS = (35, 25, 20, 12, 4, 2, 2)
-_NAMES = ("grant", "charge", "hold", "transfer", "adjustment", "account.freeze", "account.unfreeze")
+_WEIGHTS = (35, 25, 20, 12, 4, 2, 2, 4)
+_NAMES = ("grant", "charge", "hold", "transfer", "adjustment", "account.freeze", "account.unfreeze", "account.budgets")
+_MEMBERS = (None, None, "kim", "lee")
+_DAY = sent.BudgetSetting(period="day", limit="60")
+_BUDGETS = ((), (_DAY,), (_DAY, sent.BudgetSetting(member="*", period="lifetime", limit="20", hard=False)))
 _TARGETED = (
     ("hold", "hold.capture"),
     ("hold", "hold.capture"),
