@@ -18,6 +18,7 @@ def test_examples(at_a_new_suite: Reader) -> None:
     assert at_a_new_suite.follow(without_start) == 4
     guide = (ROOT / "docs/api-guide.md").read_text()
     assert at_a_new_suite.follow(guide) >= 10
+    assert at_a_new_suite.follow((ROOT / "docs/budgets.md").read_text()) >= 7
 
 
 def test_a_wrong_page_is_noticed() -> None:
