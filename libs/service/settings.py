@@ -17,7 +17,17 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TALLYSTICK_"
-PORTS = {"edge": 0, "ledger": 1, "payments": 2, "codes": 3, "crm": 4, "notifier": 5, "sandbox": 10, "postgres": 32}
+PORTS = {
+    "edge": 0,
+    "ledger": 1,
+    "payments": 2,
+    "codes": 3,
+    "crm": 4,
+    "notifier": 5,
+    "meter": 6,
+    "sandbox": 10,
+    "postgres": 32,
+}
 """Each service's HTTP port, counted from the base."""
 GRPC_OFFSET = 1000
 """How far above its HTTP port a service has that of gRPC."""

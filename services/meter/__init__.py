@@ -1,0 +1,1 @@
+"""The metering proxy: an OpenAI-compatible API whose calls are paid from Tallystick's credits."""

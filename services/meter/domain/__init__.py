@@ -1,0 +1,1 @@
+"""The rules of the proxy, pure: what a request asks for, what a stream says, how far a hold reaches, what a call is."""

@@ -1,0 +1,1 @@
+"""What the proxy does with a call: pays for it, passes it on, and settles it whatever happens."""
