@@ -11,13 +11,14 @@ from deploy import stubs
 from libs.events import schemas
 from libs.service.settings import settings_markdown
 from services.ledger.settings import LedgerSettings
+from services.meter.settings import MeterSettings
 
 ROOT = Path(__file__).parents[1]
 
 
 def settings_page() -> str:
     """Every setting of every service."""
-    return settings_markdown([LedgerSettings])
+    return settings_markdown([LedgerSettings, MeterSettings])
 
 
 PAGES: Mapping[str, Callable[[], str]] = {"docs/settings.md": settings_page}

@@ -24,10 +24,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: the command that migrates its database, its processes, and its topics (name → partitions)."""
+    """A service: its processes, its topics (name → partitions), and what migrates its database, if it has one."""
 
     name: str
-    migrate: tuple[str, ...]
+    migrate: tuple[str, ...] | None
     processes: tuple[Process, ...]
     topics: Mapping[str, int]
 
@@ -43,4 +43,11 @@ LEDGER = Service(
     topics={"ledger.events": PARTITIONS_DEFAULT, "ledger.commands": PARTITIONS_DEFAULT},
 )
 
+METER = Service(name="meter", migrate=None, processes=(Process("meter", ("-m", "services.meter")),), topics={})
+
 SERVICES = (LEDGER,)
+
+
+def services_of(environment: Mapping[str, str]) -> tuple[Service, ...]:
+    """The services that run with these settings: the metering proxy only where it has something to stand before."""
+    return (*SERVICES, METER) if environment.get("TALLYSTICK_METER_UPSTREAM") else SERVICES

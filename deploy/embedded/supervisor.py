@@ -99,11 +99,10 @@ class Supervisor:
         postgres = self._start_servers(lock_fd)
         environment = self._environment()
         for service in self.services:
-            postgres.ensure_service(service.name)
-        for service in self.services:
-            self._run_once(
-                f"{service.name}-migrate", service.migrate, self._owner(environment, postgres, service), lock_fd
-            )
+            if service.migrate is not None:
+                postgres.ensure_service(service.name)
+                owner = self._owner(environment, postgres, service)
+                self._run_once(f"{service.name}-migrate", service.migrate, owner, lock_fd)
         self._start_services(environment, postgres, lock_fd)
         self.console.say(f"Everything answers after {time.monotonic() - began:.1f} s.")
         self._apply_apps(environment, lock_fd)
@@ -134,7 +133,8 @@ class Supervisor:
         units: list[Unit] = []
         addresses: dict[str, str] = {}
         for service in self.services:
-            dsn = {_dsn_name(service): postgres.dsn(service.name, service.name)}
+            has_database = service.migrate is not None
+            dsn = {_dsn_name(service): postgres.dsn(service.name, service.name)} if has_database else {}
             for process in service.processes:
                 units.append(self._unit(process.name, self._launcher(process, {**environment, **dsn}, lock_fd)))
                 addresses[process.name] = f"http://{LOOPBACK}:{self._port(service, process)}/readyz"

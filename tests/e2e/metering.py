@@ -97,6 +97,7 @@ class Meter:
         while self.child.poll() is None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
+        await asyncio.to_thread(self.child.stop)
 
     async def kill(self) -> None:
         """End it as the system would when memory is short."""
@@ -106,7 +107,7 @@ class Meter:
 
     async def stop(self) -> None:
         """Tell it to stop, and wait."""
-        if self.child is not None and self.child.poll() is None:
+        if self.child is not None:
             await asyncio.to_thread(self.child.stop)
 
     def token(self, user: str | None = None) -> str:

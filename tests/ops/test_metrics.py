@@ -15,6 +15,7 @@ MODULES = [
     "libs.service.timers",
     "services.ledger.metrics",
     "services.ledger.verify.metrics",
+    "services.meter.metrics",
 ]
 
 
