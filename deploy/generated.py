@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deploy import stubs
+from deploy import stubs, typescript
 from libs.events import schemas
 from libs.service.settings import settings_markdown
 from services.ledger.settings import LedgerSettings
@@ -21,7 +21,7 @@ def settings_page() -> str:
     return settings_markdown([LedgerSettings, MeterSettings])
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"docs/settings.md": settings_page}
+PAGES: Mapping[str, Callable[[], str]] = {"docs/settings.md": settings_page, **typescript.PAGES}
 
 
 def stale(root: Path, pages: Mapping[str, str]) -> list[str]:
