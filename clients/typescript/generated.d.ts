@@ -13,10 +13,16 @@ export interface Operations {
   getAccount(params: { user: string; asset?: string | null }, options?: CallOptions): Promise<AccountRecord>;
   /** Set what is given and leave the rest; opens the account: PUT /v1/accounts/{user} */
   accountChange(params: { user: string } & ChangeAccountBody, options?: CallOptions): Promise<Account>;
+  /** How much may be spent in a period, and how much of it is used: GET /v1/accounts/{user}/budgets */
+  getBudgets(params: { user: string; asset?: string | null }, options?: CallOptions): Promise<Budgets>;
+  /** Replace the account's budgets; what is counted goes on under the same name: PUT /v1/accounts/{user}/budgets */
+  accountBudgets(params: { user: string } & SetBudgetsBody, options?: CallOptions): Promise<BudgetsSet>;
   /** End an account: POST /v1/accounts/{user}/close */
   accountClose(params: { user: string } & CloseAccountBody, options?: CallOptions): Promise<Account>;
   /** Erase a user's free texts, in all assets: POST /v1/accounts/{user}/erase */
   accountErase(params: { user: string } & Body, options?: CallOptions): Promise<Account>;
+  /** Why the balance is what it is: GET /v1/accounts/{user}/explain */
+  explainAccount(params: { user: string; asset?: string | null; service?: string | null; position?: number | null; at?: string | null; limit?: number; cursor?: string | null }, options?: CallOptions): Promise<AccountExplanation>;
   /** Stop charges, new holds and transfers out: POST /v1/accounts/{user}/freeze */
   accountFreeze(params: { user: string } & FreezeAccountBody, options?: CallOptions): Promise<Account>;
   /** Holds: GET /v1/accounts/{user}/holds */
@@ -24,7 +30,7 @@ export interface Operations {
   /** What remains of the grants: GET /v1/accounts/{user}/lots */
   getLots(params: { user: string; asset?: string | null; limit?: number; cursor?: string | null; all?: boolean }, options?: CallOptions): Promise<Lots>;
   /** The authoritative state, now or in the past: GET /v1/accounts/{user}/state */
-  getState(params: { user: string; asset?: string | null; service?: string | null; min_position?: number | null; position?: number | null; at?: string | null }, options?: CallOptions): Promise<State>;
+  getState(params: { user: string; asset?: string | null; service?: string | null; position?: number | null; at?: string | null; min_position?: number | null }, options?: CallOptions): Promise<State>;
   /** The account's own thresholds, and the app's: GET /v1/accounts/{user}/thresholds */
   getThresholds(params: { user: string; asset?: string | null }, options?: CallOptions): Promise<Thresholds>;
   /** Replace the account's own thresholds: PUT /v1/accounts/{user}/thresholds */
@@ -37,10 +43,14 @@ export interface Operations {
   action(params: PerformAction, options?: CallOptions): Promise<Earning>;
   /** Correct a balance by hand: POST /v1/adjustments */
   adjustment(params: AdjustBalance, options?: CallOptions): Promise<Adjustment>;
+  /** Many commands, in order: POST /v1/batch */
+  postBatch(params: BatchBody, options?: CallOptions): Promise<Batch>;
   /** Spend credits: POST /v1/charges */
   charge(params: ChargeCredits, options?: CallOptions): Promise<Charge>;
   /** A charge, and what was refunded of it: GET /v1/charges/{id} */
   getCharge(params: { id: string }, options?: CallOptions): Promise<ChargeRecord>;
+  /** Why a charge was what it was: GET /v1/charges/{id}/explain */
+  explainCharge(params: { id: string }, options?: CallOptions): Promise<ChargeExplanation>;
   /** Give a charge back: POST /v1/charges/{id}/refund */
   chargeRefund(params: { id: string } & RefundChargeBody, options?: CallOptions): Promise<Refund>;
   /** What became of a command: GET /v1/commands/{key} */
@@ -99,6 +109,119 @@ export interface Account {
   thresholds: Threshold[];
 }
 
+/** An account after a batch. */
+export interface AccountAfter {
+  settled: string;
+  held: string;
+  owed: string;
+  available: string;
+  position: number;
+  partition: number;
+  user: string;
+  asset: string;
+}
+
+/** Replace the account's budgets. What is counted goes on under the same name, unless something else is counted. */
+export interface AccountBudgetsItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  budgets: BudgetSetting[];
+  user: string;
+  type: "account.budgets";
+  key: string;
+}
+
+/** Set what is given and leave the rest; opens the account if need be. */
+export interface AccountChangeItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  zone?: string | null;
+  overdraft?: string | number | null;
+  thresholds?: ThresholdSetting[] | null;
+  user: string;
+  type: "account.change";
+  key: string;
+}
+
+/** End an account. */
+export interface AccountCloseItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  type: "account.close";
+  key: string;
+}
+
+/** What nearly every command may carry. */
+export interface AccountEraseItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  type: "account.erase";
+  key: string;
+  user: string;
+}
+
+/** Why an account is as it is. `data` are its events, the newest first. */
+export interface AccountExplanation {
+  next_cursor: string | null;
+  has_more: boolean;
+  user: string;
+  asset: string;
+  settled: string;
+  held: string;
+  owed: string;
+  available: string;
+  settled_is: Term[];
+  held_is: Term[];
+  owed_is: Term[];
+  available_is: Term[];
+  lots: ExplainedLot[];
+  holds: ExplainedHold[];
+  debts: ExplainedDebt[];
+  totals: TotalOfKind[];
+  due: Because[];
+  told_since: number;
+  account_version: number;
+  position: number;
+  partition: number;
+  time: string;
+  data: Movement[];
+}
+
+/** Stop charges, new holds and transfers out; `unique_ref` names the freeze (default `manual`). */
+export interface AccountFreezeItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  type: "account.freeze";
+  key: string;
+}
+
 /** An account as it stands. */
 export interface AccountRecord {
   settled: string;
@@ -117,6 +240,50 @@ export interface AccountRecord {
   opened_at: string;
   closed_at: string | null;
   account_version: number;
+}
+
+/** Replace the account's own thresholds; the app's stay beside them. */
+export interface AccountThresholdsItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  thresholds: ThresholdSetting[];
+  type: "account.thresholds";
+  key: string;
+  user: string;
+}
+
+/** Lift the freeze that `unique_ref` names (default `manual`). */
+export interface AccountUnfreezeItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  type: "account.unfreeze";
+  key: string;
+}
+
+/** Earn what the app gives for an action. */
+export interface ActionItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  action: string;
+  type: "action";
+  key: string;
 }
 
 /** Correct a balance by hand, up or down. */
@@ -144,6 +311,21 @@ export interface Adjustment {
   amount: string;
 }
 
+/** Correct a balance by hand, up or down. */
+export interface AdjustmentItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  amount: string | number;
+  type: "adjustment";
+  key: string;
+}
+
 /** Totals of one asset. */
 export interface AssetStatistics {
   asset: string;
@@ -158,6 +340,33 @@ export interface AssetStatistics {
   breakage: string;
 }
 
+/** An account's balances when a command was refused. */
+export interface BalancesThen {
+  asset: string;
+  settled: string;
+  held: string;
+  owed: string;
+  available: string;
+}
+
+/** The results in the order of the commands, and the accounts that they changed, by user and asset. */
+export interface Batch {
+  results: Result[];
+  accounts: AccountAfter[];
+}
+
+/** Commands in order; with `atomic`, all of them are done or none. */
+export interface BatchBody {
+  atomic?: boolean;
+  commands: (GrantItem | GrantRevokeItem | ChargeItem | ChargeRefundItem | HoldItem | HoldCaptureItem | HoldExtendItem | HoldReleaseItem | TransferItem | AdjustmentItem | ActionItem | OperationImportItem | AccountFreezeItem | AccountUnfreezeItem | AccountCloseItem | AccountChangeItem | AccountThresholdsItem | AccountBudgetsItem | AccountEraseItem)[];
+}
+
+/** Why something is so. */
+export interface Because {
+  why: string;
+  sentence: string;
+}
+
 /** What nearly every command may carry. */
 export interface Body {
   asset?: string | null;
@@ -167,6 +376,51 @@ export interface Body {
   description?: string | null;
   metadata?: Record<string, string> | null;
   member?: string | null;
+}
+
+/** A budget and what it counts; one of each member (`*`) has `members` in place of `used`, `held` and `left`. */
+export interface Budget {
+  name: string;
+  member: string | null;
+  key: string | null;
+  period: string;
+  limit: string;
+  hard: boolean;
+  used?: string | null;
+  held?: string | null;
+  left?: string | null;
+  members?: MemberCount[] | null;
+  period_start: string;
+  period_end: string | null;
+}
+
+/** How much may be spent in a period: by a `member` (`*`: by each), by whoever has a `key`, or by all together. */
+export interface BudgetSetting {
+  name?: string | null;
+  member?: string | null;
+  key?: string | null;
+  period: "day" | "week" | "month" | "lifetime";
+  limit: string | number;
+  hard?: boolean;
+}
+
+/** The budgets of an account. */
+export interface Budgets {
+  user: string;
+  asset: string;
+  budgets: Budget[];
+}
+
+/** The budgets of an account after they were set. */
+export interface BudgetsSet {
+  settled: string;
+  held: string;
+  owed: string;
+  available: string;
+  position: number;
+  partition: number;
+  user: string;
+  budgets: Budget[];
 }
 
 /** A capture: `charge` is the charge it made, `shortfall` what no credit covered and is owed. */
@@ -246,6 +500,43 @@ export interface ChargeCredits {
   service?: string | null;
 }
 
+/** Why a charge cost what it did, and what it was taken from. */
+export interface ChargeExplanation {
+  why: string;
+  sentence: string;
+  id: string;
+  user: string;
+  asset: string;
+  amount: string;
+  refunded: string;
+  service: string | null;
+  hold: string | null;
+  made: Made;
+  config_version: number;
+  pricing: Pricing | null;
+  parts: ExplainedPart[];
+  budgets: Record<string, unknown>[];
+  refunds: ExplainedRefund[];
+  position: number;
+  partition: number;
+}
+
+/** Take credits now; `service` adds the lots that may be spent on it only. */
+export interface ChargeItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  amount: string | number;
+  service?: string | null;
+  type: "charge";
+  key: string;
+}
+
 /** A charge as it stands, with the parts that it was taken from. */
 export interface ChargeRecord {
   id: string;
@@ -259,6 +550,21 @@ export interface ChargeRecord {
   member: string | null;
   time: string;
   parts: Record<string, unknown>[];
+}
+
+/** Give a charge back; without an amount, all that is left of it. */
+export interface ChargeRefundItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  amount?: string | number | null;
+  charge: string;
+  type: "charge.refund";
+  key: string;
 }
 
 /** End an account. */
@@ -285,6 +591,7 @@ export interface ConfigDocument {
   assets: Record<string, unknown>;
   prices?: PricesSpec;
   earning_rules?: Record<string, unknown>;
+  earning_caps?: EarningCapSpec[];
   thresholds?: ThresholdSpec[];
   hold_limits?: HoldLimitsSpec;
   policies?: PoliciesSpec;
@@ -340,6 +647,13 @@ export interface Earning {
   action: string;
 }
 
+/** What all earning rules together give one user at most in each period of the app's zone. */
+export interface EarningCapSpec {
+  amount: string;
+  period: "day" | "week" | "month" | "lifetime";
+  asset?: string | null;
+}
+
 /** An event as it lies in the log. */
 export interface Event {
   id: string;
@@ -362,6 +676,55 @@ export interface Events {
   next_cursor: string | null;
   has_more: boolean;
   data: Event[];
+}
+
+/** What became owed at once, and how much of it still is. */
+export interface ExplainedDebt {
+  why: string;
+  sentence: string;
+  cause: string | null;
+  amount: string;
+  open: string;
+  time: string;
+}
+
+/** An open hold: what made it, and what it pins. */
+export interface ExplainedHold {
+  id: string;
+  remaining: string;
+  expires_at: string;
+  made: Made;
+  lots: Pinned[];
+}
+
+/** A lot: what made it, and what took from it. `amount` less the `uses` is what remains. */
+export interface ExplainedLot {
+  id: string;
+  status: string;
+  amount: string;
+  remaining: string;
+  held: string;
+  source: string;
+  made: Made;
+  uses: UseOfLot[];
+}
+
+/** Where a part of a charge came from, and why it was its turn. */
+export interface ExplainedPart {
+  why: string;
+  sentence: string;
+  kind: string;
+  amount: string;
+}
+
+/** What was given back of a charge, and where it went. */
+export interface ExplainedRefund {
+  why: string;
+  sentence: string;
+  id: string;
+  amount: string;
+  made: Made;
+  lots: Record<string, unknown>[];
 }
 
 /** Let a hold last until `ttl_s` seconds from now. */
@@ -440,6 +803,44 @@ export interface GrantCredits {
   cost_basis?: CostBasis | null;
 }
 
+/** Make a lot of credits for a user. */
+export interface GrantItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  amount: string | number;
+  source?: "paid" | "promo" | "code" | "earned" | "refund" | "cashback" | "referral" | "opening";
+  priority?: number;
+  effective_at?: string | null;
+  expires_at?: string | null;
+  scope?: string[];
+  cost_basis?: CostBasis | null;
+  type: "grant";
+  key: string;
+}
+
+/** Take a grant back, all of it or a part. */
+export interface GrantRevokeItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  amount?: string | number | null;
+  policy?: "debt" | "absorb" | "block" | null;
+  hold?: string | null;
+  grant: string;
+  type: "grant.revoke";
+  key: string;
+}
+
 /** An open hold. */
 export interface Hold {
   settled: string;
@@ -453,6 +854,56 @@ export interface Hold {
   amount: string;
   captured: string;
   expires_at: string;
+}
+
+/** Charge what a hold reserves; without an amount, all of it. `final` releases the rest. */
+export interface HoldCaptureItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  amount?: string | number | null;
+  final?: boolean;
+  hold: string;
+  type: "hold.capture";
+  key: string;
+}
+
+/** Let a hold last until `ttl_s` seconds from now. */
+export interface HoldExtendItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  ttl_s: number;
+  hold: string;
+  type: "hold.extend";
+  key: string;
+}
+
+/** Reserve credits for `ttl_s` seconds; `partial` takes what there is, if that is less. */
+export interface HoldItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  amount: string | number;
+  service?: string | null;
+  ttl_s?: number | null;
+  grant?: string | null;
+  partial?: boolean;
+  type: "hold";
+  key: string;
 }
 
 /** Seconds that a hold lasts by default, and at most, counted from its creation. */
@@ -482,6 +933,20 @@ export interface HoldRecord {
   expires_at: string;
   limit_at: string;
   resolved_at: string | null;
+}
+
+/** Let go of what a hold reserves. */
+export interface HoldReleaseItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  hold: string;
+  type: "hold.release";
+  key: string;
 }
 
 /** Holds in order of their ids. */
@@ -552,7 +1017,70 @@ export interface Lots {
   data: Lot[];
 }
 
-/** What became of a command: the status and the body that answered it. */
+/** What made something, who, and when; the event is null where it lies too far back. */
+export interface Made {
+  why: string;
+  sentence: string;
+  event: string | null;
+  actor: string | null;
+  time: string | null;
+  reference: string | null;
+  reason: string | null;
+  member: string | null;
+}
+
+/** What a budget of each member counts of one of them. */
+export interface MemberCount {
+  used: string;
+  held: string;
+  left: string;
+  period_start: string;
+  period_end: string | null;
+  member: string;
+}
+
+/** One event: what it did to the balances, and to which lots. */
+export interface Movement {
+  why: string;
+  sentence: string;
+  event: string;
+  type: string;
+  time: string;
+  object: string | null;
+  actor: string;
+  settled: string;
+  held: string;
+  owed: string;
+  settled_after: string;
+  lots: Record<string, unknown>[];
+  reference: string | null;
+  reason: string | null;
+  member: string | null;
+  transaction: string;
+  account_version: number;
+  position: number;
+}
+
+/** Keep what another system booked before: `amount` is signed and moves nothing, `balance_after` is that system's. */
+export interface OperationImportItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  kind: string;
+  occurred_at: string;
+  amount: string | number;
+  balance_after?: string | number | null;
+  action?: string | null;
+  type: "operation.import";
+  key: string;
+}
+
+/** What became of a command: the status and the body that answered it; `accounts` is there for a refusal. */
 export interface Outcome {
   key: string;
   user: string;
@@ -563,6 +1091,7 @@ export interface Outcome {
   partition: number;
   position: number;
   time: string;
+  accounts?: BalancesThen[];
 }
 
 /** Earn what the app gives for an action. */
@@ -578,13 +1107,28 @@ export interface PerformAction {
   action: string;
 }
 
+/** A part of a lot that a hold has set aside. */
+export interface Pinned {
+  grant: string;
+  amount: string;
+}
+
 /** How the app wants the cases that have no one right answer to be settled. */
 export interface PoliciesSpec {
   lots_max?: number;
+  budgets_max?: number;
+  budget_members_max?: number;
   capture_tolerance_percent?: number;
   refund_grace_s?: number;
   revoke?: "debt" | "absorb" | "block";
   top_up_url?: string | null;
+}
+
+/** One step from what was used to what was taken: what it comes to so far. */
+export interface PriceStep {
+  why: string;
+  sentence: string;
+  amount: string;
 }
 
 /** The ordinary prices, and `lists` of others that accounts can be given (`price_list` of an account). */
@@ -593,6 +1137,12 @@ export interface PricesSpec {
   models?: Record<string, unknown>;
   lists?: Record<string, unknown>;
   quote_ttl_s?: number;
+}
+
+/** What was used and at which prices; null where the caller named the amount. */
+export interface Pricing {
+  version: number;
+  steps: PriceStep[];
 }
 
 /** Credits of a charge given back; `refunded` is all that was ever given back of it. */
@@ -646,6 +1196,14 @@ export interface ReleaseHoldBody {
   member?: string | null;
 }
 
+/** What became of one command of a batch: `body` below 400, else `problem`. */
+export interface Result {
+  status: number;
+  replayed: boolean;
+  body?: Record<string, unknown> | null;
+  problem?: Record<string, unknown> | null;
+}
+
 /** What a revoke took: now (`taken`), on release (`pending`), as a debt, or not at all (`absorbed`). */
 export interface Revocation {
   settled: string;
@@ -675,6 +1233,18 @@ export interface RevokeGrantBody {
   amount?: string | number | null;
   policy?: "debt" | "absorb" | "block" | null;
   hold?: string | null;
+}
+
+/** Replace the account's budgets. What is counted goes on under the same name, unless something else is counted. */
+export interface SetBudgetsBody {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  budgets: BudgetSetting[];
 }
 
 /** One account of a transfer after it. */
@@ -707,6 +1277,7 @@ export interface State {
   holds: HoldRecord[];
   next_expiry: string | null;
   next_reset: string | null;
+  budgets: Budget[];
   account_version: number;
   time: string;
 }
@@ -723,6 +1294,13 @@ export interface SwitchesSpec {
   transfers?: boolean;
   actions?: boolean;
   holds?: boolean;
+}
+
+/** A part of a balance; the parts add up to it. */
+export interface Term {
+  why: string;
+  sentence: string;
+  amount: string;
 }
 
 /** The body of `PUT` and the answer of both: `now` is an RFC 3339 time. */
@@ -772,6 +1350,15 @@ export interface ThresholdsBody {
   metadata?: Record<string, string> | null;
   member?: string | null;
   thresholds: ThresholdSetting[];
+}
+
+/** What one kind of event did to the balances; all kinds together made them what they are. */
+export interface TotalOfKind {
+  why: string;
+  count: number;
+  settled: string;
+  held: string;
+  owed: string;
 }
 
 /** One event of an account; `amount` is what it did to `settled`, `before` and `after` are `settled` around it. */
@@ -832,6 +1419,22 @@ export interface TransferCredits {
   amount: string | number;
 }
 
+/** Move credits from one user to another; they keep their terms. */
+export interface TransferItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  from_user: string;
+  to_user: string;
+  amount: string | number;
+  type: "transfer";
+  key: string;
+}
+
 /** Lift the freeze that `unique_ref` names (default `manual`). */
 export interface UnfreezeAccountBody {
   asset?: string | null;
@@ -841,4 +1444,12 @@ export interface UnfreezeAccountBody {
   description?: string | null;
   metadata?: Record<string, string> | null;
   member?: string | null;
+}
+
+/** What one kind of event took from a lot altogether, less what it gave back. */
+export interface UseOfLot {
+  why: string;
+  amount: string;
+  count: number;
+  time: string | null;
 }
