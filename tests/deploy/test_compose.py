@@ -114,7 +114,7 @@ def test_every_service_of_the_suite_runs_as_it_does_on_one_machine() -> None:
             assert tuple(found["command"]) == process.command[1:], "the image's entry point is `python -m`"
             assert find_spec(found["command"][0]) is not None
             assert waits_for(found)[f"{service.name}-migrate"] == "service_completed_successfully"
-        assert tuple(services()[f"{service.name}-migrate"]["command"]) == service.migrate[1:]
+        assert tuple(services()[f"{service.name}-migrate"]["command"]) == (service.migrate or ())[1:]
         assert services()[service.name]["ports"][0].endswith(f":{8000 + PORTS[service.name]}")
 
 
