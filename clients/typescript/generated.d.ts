@@ -29,6 +29,10 @@ export interface Operations {
   getHolds(params: { user: string; asset?: string | null; limit?: number; cursor?: string | null; all?: boolean }, options?: CallOptions): Promise<Holds>;
   /** What remains of the grants: GET /v1/accounts/{user}/lots */
   getLots(params: { user: string; asset?: string | null; limit?: number; cursor?: string | null; all?: boolean }, options?: CallOptions): Promise<Lots>;
+  /** Give the account a plan, or none: PUT /v1/accounts/{user}/plan */
+  accountPlan(params: { user: string } & AssignPlanBody, options?: CallOptions): Promise<Plan>;
+  /** Restore the allowance to its limit now: POST /v1/accounts/{user}/reset */
+  accountReset(params: { user: string } & ResetAllowanceBody, options?: CallOptions): Promise<Plan>;
   /** The authoritative state, now or in the past: GET /v1/accounts/{user}/state */
   getState(params: { user: string; asset?: string | null; service?: string | null; position?: number | null; at?: string | null; min_position?: number | null }, options?: CallOptions): Promise<State>;
   /** The account's own thresholds, and the app's: GET /v1/accounts/{user}/thresholds */
@@ -93,7 +97,7 @@ export interface Operations {
   getTransfer(params: { id: string }, options?: CallOptions): Promise<Transfer>;
 }
 
-/** An account and its settings. */
+/** An account and its settings; `id` is the user, where something was done to it. */
 export interface Account {
   settled: string;
   held: string;
@@ -101,6 +105,7 @@ export interface Account {
   available: string;
   position: number;
   partition: number;
+  id?: string | null;
   user: string;
   status: string;
   zone: string | null;
@@ -222,6 +227,23 @@ export interface AccountFreezeItem {
   key: string;
 }
 
+/** Give an account a plan of the app, or with null none: what is left then lasts to the period's end. */
+export interface AccountPlanItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  plan: string | null;
+  anchor?: string | null;
+  paid_until?: string | null;
+  user: string;
+  type: "account.plan";
+  key: string;
+}
+
 /** An account as it stands. */
 export interface AccountRecord {
   settled: string;
@@ -230,16 +252,33 @@ export interface AccountRecord {
   available: string;
   position: number;
   partition: number;
+  id?: string | null;
   user: string;
   status: string;
   zone: string | null;
   overdraft: string;
   freezes: string[];
   thresholds: Threshold[];
+  plan: string | null;
+  allowance: Allowance | null;
   asset: string;
   opened_at: string;
   closed_at: string | null;
   account_version: number;
+}
+
+/** Restore the allowance to its limit now; when it returns by itself stays as it is. */
+export interface AccountResetItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user: string;
+  type: "account.reset";
+  key: string;
 }
 
 /** Replace the account's own thresholds; the app's stay beside them. */
@@ -326,6 +365,21 @@ export interface AdjustmentItem {
   key: string;
 }
 
+/** The allowance of the period under way. `used` is what was spent since `last_reset`, of any credits. */
+export interface Allowance {
+  status: string;
+  limit: string;
+  carried: string;
+  left: string;
+  used: string;
+  last_reset: string;
+  next_reset: string | null;
+  period_start: string;
+  period_end: string;
+  anchor: string | null;
+  paid_until: string | null;
+}
+
 /** Totals of one asset. */
 export interface AssetStatistics {
   asset: string;
@@ -338,6 +392,20 @@ export interface AssetStatistics {
   spent: string;
   revoked: string;
   breakage: string;
+}
+
+/** Give an account a plan of the app, or with null none: what is left then lasts to the period's end. */
+export interface AssignPlanBody {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  plan: string | null;
+  anchor?: string | null;
+  paid_until?: string | null;
 }
 
 /** An account's balances when a command was refused. */
@@ -358,7 +426,7 @@ export interface Batch {
 /** Commands in order; with `atomic`, all of them are done or none. */
 export interface BatchBody {
   atomic?: boolean;
-  commands: (GrantItem | GrantRevokeItem | ChargeItem | ChargeRefundItem | HoldItem | HoldCaptureItem | HoldExtendItem | HoldReleaseItem | TransferItem | AdjustmentItem | ActionItem | OperationImportItem | AccountFreezeItem | AccountUnfreezeItem | AccountCloseItem | AccountChangeItem | AccountThresholdsItem | AccountBudgetsItem | AccountEraseItem)[];
+  commands: (GrantItem | GrantRevokeItem | ChargeItem | ChargeRefundItem | HoldItem | HoldCaptureItem | HoldExtendItem | HoldReleaseItem | TransferItem | AdjustmentItem | ActionItem | OperationImportItem | AccountFreezeItem | AccountUnfreezeItem | AccountCloseItem | AccountChangeItem | AccountPlanItem | AccountResetItem | AccountThresholdsItem | AccountBudgetsItem | AccountEraseItem)[];
 }
 
 /** Why something is so. */
@@ -590,6 +658,7 @@ export interface ConfigDocument {
   zone?: string;
   assets: Record<string, unknown>;
   prices?: PricesSpec;
+  allowances?: Record<string, unknown>;
   earning_rules?: Record<string, unknown>;
   earning_caps?: EarningCapSpec[];
   thresholds?: ThresholdSpec[];
@@ -597,6 +666,12 @@ export interface ConfigDocument {
   policies?: PoliciesSpec;
   switches?: SwitchesSpec;
   test_mode?: TestModeSpec | null;
+}
+
+/** What credits cost their owner: minor units of an ISO 4217 currency. */
+export interface Cost {
+  amount_minor: number;
+  currency: string;
 }
 
 /** What the credits cost their owner: minor units of an ISO 4217 currency. */
@@ -854,6 +929,8 @@ export interface Hold {
   amount: string;
   captured: string;
   expires_at: string;
+  service?: string | null;
+  grant?: string | null;
 }
 
 /** Charge what a hold reserves; without an amount, all of it. `final` releases the rest. */
@@ -929,6 +1006,10 @@ export interface HoldRecord {
   amount: string;
   captured: string;
   remaining: string;
+  service: string | null;
+  grant: string | null;
+  reference: string | null;
+  member: string | null;
   created_at: string;
   expires_at: string;
   limit_at: string;
@@ -1002,12 +1083,23 @@ export interface Lot {
   amount: string;
   remaining: string;
   held: string;
+  spent: string;
+  revoked: string;
+  breakage: string;
   source: string;
   priority: number;
   scope: string[];
   granted_at: string;
   effective_at: string;
   expires_at: string | null;
+  cost_basis: Cost | null;
+  origin: LotOrigin | null;
+}
+
+/** What a lot was made of: another lot or a transfer, by its id. */
+export interface LotOrigin {
+  kind: string;
+  id: string;
 }
 
 /** Lots in order of their ids. */
@@ -1113,6 +1205,19 @@ export interface Pinned {
   amount: string;
 }
 
+/** The account's plan and its allowance. */
+export interface Plan {
+  settled: string;
+  held: string;
+  owed: string;
+  available: string;
+  position: number;
+  partition: number;
+  user: string;
+  plan: string | null;
+  allowance: Allowance | null;
+}
+
 /** How the app wants the cases that have no one right answer to be settled. */
 export interface PoliciesSpec {
   lots_max?: number;
@@ -1196,6 +1301,17 @@ export interface ReleaseHoldBody {
   member?: string | null;
 }
 
+/** Restore the allowance to its limit now; when it returns by itself stays as it is. */
+export interface ResetAllowanceBody {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+}
+
 /** What became of one command of a batch: `body` below 400, else `problem`. */
 export interface Result {
   status: number;
@@ -1269,13 +1385,18 @@ export interface State {
   user: string;
   asset: string;
   status: string;
+  zone: string | null;
+  service: string | null;
   overdraft: string;
+  overdraft_used: string;
   freezes: string[];
   total_granted: string;
   total_spent: string;
   lots: Lot[];
   holds: HoldRecord[];
   next_expiry: string | null;
+  plan: string | null;
+  allowance: Allowance | null;
   next_reset: string | null;
   budgets: Budget[];
   account_version: number;
@@ -1313,22 +1434,28 @@ export interface TestModeSpec {
   clock_start: string;
 }
 
-/** A level of `available`, and where it is armed again. */
+/** A level of `available`, and where it is armed again: in credits, or in per cent of the allowance. */
 export interface Threshold {
-  below: string;
-  rearm_at: string;
+  below?: string | null;
+  rearm_at?: string | null;
+  below_percent?: number | null;
+  rearm_percent?: number | null;
 }
 
 /** A level of `available` to be told about, once, until `rearm_at` (default: the level) is reached again. */
 export interface ThresholdSetting {
-  below: string | number;
+  below?: string | number | null;
   rearm_at?: string | number | null;
+  below_percent?: number | null;
+  rearm_percent?: number | null;
 }
 
 /** A level of `available`, crossed downward; armed again at `rearm_at` (the level itself by default). */
 export interface ThresholdSpec {
-  below: string;
+  below?: string | null;
   rearm_at?: string | null;
+  below_percent?: number | null;
+  rearm_percent?: number | null;
   asset?: string | null;
 }
 

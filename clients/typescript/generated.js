@@ -12,6 +12,8 @@ export const OPERATIONS = {
   accountFreeze: ["POST", "/v1/accounts/{user}/freeze", []],
   getHolds: ["GET", "/v1/accounts/{user}/holds", ["asset", "limit", "cursor", "all"]],
   getLots: ["GET", "/v1/accounts/{user}/lots", ["asset", "limit", "cursor", "all"]],
+  accountPlan: ["PUT", "/v1/accounts/{user}/plan", []],
+  accountReset: ["POST", "/v1/accounts/{user}/reset", []],
   getState: ["GET", "/v1/accounts/{user}/state", ["asset", "service", "position", "at", "min_position"]],
   getThresholds: ["GET", "/v1/accounts/{user}/thresholds", ["asset"]],
   accountThresholds: ["PUT", "/v1/accounts/{user}/thresholds", []],
