@@ -20,7 +20,11 @@ from tests.plugins.postgres import Database, DatabaseFrom
 from tests.reliability import write_figures
 from tests.security.estate import Estate
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    # Requests are drawn in a thread: a number that the ledger draws meanwhile looks as if drawing had asked for it.
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"),
+]
 
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
