@@ -174,6 +174,8 @@ _TOLD: dict[type, Told] = {
     ev.AccountChanged: _changed,
     ev.OperationImported: _imported,
     ev.BudgetSet: _budgets,
+    ev.PlanAssigned: lambda e, _c, _a: cmd.AssignPlan(plan=e.plan, anchor=e.anchor, paid_until=e.paid_until),
+    ev.AllowanceReset: lambda _e, _c, _a: cmd.ResetAllowance(),
 }
 
 
@@ -192,6 +194,5 @@ def command_of(events: Sequence[ev.AccountEvent], config: AppConfig, actor: str)
 
 
 def _main(events: Sequence[ev.AccountEvent]) -> ev.AccountEvent | None:
-    """The event that is the command's own outcome; a revoke that consumes a hold ends that hold first."""
-    revoke = next((event for event in events if isinstance(event, ev.GrantRevoked)), None)
-    return revoke or next((event for event in events if type(event) in _TOLD), None)
+    """The event that is the command's own outcome: a default plan comes before it, and the hold that a revoke ends."""
+    return next((event for event in reversed(events) if type(event) in _TOLD), None)

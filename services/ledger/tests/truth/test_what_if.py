@@ -8,7 +8,7 @@ import pytest
 
 from services.ledger.domain.config import ConfigDocument
 from services.ledger.tests.support import APP, Ledger
-from services.ledger.tests.truth.scenario import DOCUMENT, everything
+from services.ledger.tests.truth.scenario import DAY_S, DOCUMENT, everything
 from services.ledger.whatif.period import AccountDifference, Key
 from services.ledger.whatif.run import what_if
 from tests.plugins.postgres import Database
@@ -74,3 +74,26 @@ async def test_what_hangs_on_a_refused_command_is_refused_too(books: Database, l
     ann = found[APP, "ann", "coins"]
     assert dict(ann.refused) == {"insufficient_credits": 1, "hold_not_found": 1, "charge_not_found": 1}
     assert (ann.then.charged, ann.now.charged, ann.now.settled) == (100, 0, 100)
+
+
+ALLOWANCES = {"free": {"limit": "100", "default": True}, "pro": {"limit": "500", "rollover": {"max": "50"}}}
+
+
+async def test_months_return_as_they_did_and_as_another_limit_would_have_them(books: Database, ledger: Ledger) -> None:
+    await ledger.configure(**{**RULES, "allowances": ALLOWANCES})
+    await ledger.do("charge", "ann", amount=4000)
+    await ledger.do("grant", "bob", amount=500)
+    for days in (20, 40, 70):
+        ledger.clock.advance(days * DAY_S)
+        await ledger.do("sweep", "ann", key="")
+        await ledger.do("charge", "ann", amount=6000)
+        await ledger.do("account.plan", "bob", plan="pro")
+        await ledger.do("charge", "bob", amount=100)
+        await ledger.do("account.reset", "bob")
+    same = await decided_again(books, allowances=ALLOWANCES)
+    for key, difference in same.items():
+        assert difference.same == difference.commands, key
+    smaller = {**ALLOWANCES, "free": {"limit": "50", "default": True}}
+    ann = (await decided_again(books, allowances=smaller))[APP, "ann", "coins"]
+    assert (ann.then.charged, ann.now.charged) == (22000, 4000)
+    assert dict(ann.refused) == {"insufficient_credits": 3}
