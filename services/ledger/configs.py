@@ -32,6 +32,10 @@ class Configs:
             return None
         return from_datetime(config.test_clock_start)
 
+    def apps(self) -> list[str]:
+        """Every app."""
+        return list(self._known)
+
     def test_apps(self) -> list[str]:
         """The apps in test mode."""
         return [app for app, config in self._known.items() if config.test_clock_start is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -13,15 +14,21 @@ from libs.service.timers import Poller
 from services.ledger.core import Core
 from services.ledger.domain import commands as cmd
 from services.ledger.requests import Request
+from services.ledger.resets import Resets
 from services.ledger.store import reads
 from services.ledger.store.reads import DueRow, TransferRow
 from services.ledger.transfers import Transfers
 
-SWEEP_CHUNK = 128
+logger = logging.getLogger(__name__)
+
+SWEEP_CHUNK = 512
+"""Accounts that are handed to the writer at once: it takes them behind live commands, a part in each batch."""
+
 TRANSFER_CHUNK = 64
 RETENTION_CHUNK = 1000
 TRANSFER_POLL_S = 0.2
 REFRESH_S = 1.0
+RESETS_S = 1.0
 RETENTION_POLL_S = 60.0
 DAY_US = 86_400 * SECOND_US
 
@@ -64,6 +71,16 @@ class Jobs:
             chunk=1,
             interval_s=RETENTION_POLL_S,
         )
+        resets = Resets(core)
+        self._resets = Poller(
+            "resets",
+            resets.months,
+            resets.finish,
+            clock=clock,
+            # Waiting for sweeps is not being late: those have a timer of their own.
+            due_at_us=lambda _month: clock.now_us(),
+            interval_s=RESETS_S,
+        )
         self._refresher = Poller(
             "refresh",
             self._always,
@@ -75,7 +92,7 @@ class Jobs:
         )
 
     async def __aenter__(self) -> Self:
-        for poller in (self._refresher, self._forgetter, self._deliverer, self._sweeper):
+        for poller in (self._refresher, self._forgetter, self._deliverer, self._sweeper, self._resets):
             await self._stack.enter_async_context(poller)
         return self
 
@@ -87,6 +104,7 @@ class Jobs:
     def clock_advanced(self, _app: str) -> None:
         """The clock of an app in test mode was put forward."""
         self._sweeper.poke()
+        self._resets.poke()
 
     def transfer_debited(self) -> None:
         """A transfer waits for its credit."""
@@ -101,7 +119,10 @@ class Jobs:
         return [rows] if rows else []
 
     async def _sweep(self, batch: list[DueRow]) -> None:
-        await asyncio.gather(*(self._core.decide(_sweep_request(row)) for row in batch))
+        answers = await asyncio.gather(*(self._core.decide(_sweep_request(row)) for row in batch))
+        for row, answer in zip(batch, answers, strict=True):
+            if answer.body.startswith(b'{"reset"'):
+                logger.debug("the allowance of %s in %s was reset", row.user, row.app)
 
     async def _transfers_waiting(self, _now_us: int, _limit: int) -> list[list[TransferRow]]:
         owned = self._core.owned()

@@ -26,6 +26,7 @@ LEADER = Gauge("ledger_is_leader", "1 while this process writes its shard.")
 HALTED = Gauge("ledger_halted", "1 while this process writes its shard and refuses, because the books are wrong.")
 STREAMS = Gauge("ledger_streams_open", "Event streams that are open.")
 STREAMS_ENDED = Counter("ledger_streams_ended_total", "Event streams that this process ended.", ["reason"])
+RESETS = Counter("ledger_allowance_resets_total", "Allowances that were due and returned, or lapsed.")
 REPLAYS = Counter("ledger_idempotent_replays_total", "Answers repeated from an earlier decision.")
 
 _children: dict[tuple[str, str, str], Counter] = {}

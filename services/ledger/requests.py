@@ -38,6 +38,18 @@ class SettleTransfer(Command):
 
 
 @dataclass(slots=True, kw_only=True)
+class CompleteReset(Command):
+    """The allowances of a partition that were due at `due_at` have all been reset: `accounts` of them.
+
+    Without a number it only waits for what was decided before it.
+    """
+
+    partition: int
+    due_at: int
+    accounts: int | None
+
+
+@dataclass(slots=True, kw_only=True)
 class BuryMessage(Command):
     """A Kafka record that is no command for its partition, to be kept as a dead letter; `raw` is the whole record."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+import orjson
 
 from libs.service.clock import from_datetime, to_datetime
 from libs.service.db import Connection, Pool
@@ -316,6 +317,40 @@ async def accounts_due(
         DueRow(app, user, asset, now_us if app in app_times else from_datetime(due_at))
         for app, user, asset, due_at in rows
     ]
+
+
+async def resets_due(pool: Pool, app: str, due_at: int, partitions: list[int]) -> set[int]:
+    """The partitions in which an account of the app waits for what was due at a time or before it."""
+    rows = await pool.fetch(
+        "SELECT DISTINCT partition FROM accounts WHERE due_at <= $2 AND app = $1 AND partition = ANY ($3)",
+        app,
+        to_datetime(due_at),
+        partitions,
+    )
+    return {row["partition"] for row in rows}
+
+
+async def resets_done(pool: Pool, app: str, due_at: int, partition: int) -> int:
+    """Accounts of a partition whose latest scheduled reset was due at a time."""
+    row = await pool.fetchrow(
+        "SELECT count(*) AS accounts FROM accounts WHERE app = $1 AND partition = $2"
+        " AND facts LIKE '%\"due_reset\":' || $3::text || '%'",
+        app,
+        partition,
+        str(due_at),
+    )
+    return 0 if row is None else int(row["accounts"])
+
+
+async def resets_told(pool: Pool, app: str, user: str, keys: Mapping[str, int]) -> dict[int, int]:
+    """What was told of a month's resets under these keys: accounts by partition."""
+    rows = await pool.fetch(
+        "SELECT key, body FROM results WHERE app = $1 AND user_id = $2 AND caller = '@clock' AND key = ANY ($3)",
+        app,
+        user,
+        list(keys),
+    )
+    return {keys[row["key"]]: orjson.loads(row["body"])["accounts"] for row in rows}
 
 
 async def has_results_before(pool: Pool, moment: datetime) -> bool:

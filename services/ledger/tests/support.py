@@ -24,7 +24,7 @@ from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.config import ConfigDocument
 from services.ledger.domain.decide.transfers import credit_for
-from services.ledger.requests import Answer, ApplyConfig, Cursor, Door, Request, SettleTransfer, Text
+from services.ledger.requests import Answer, ApplyConfig, CompleteReset, Cursor, Door, Request, SettleTransfer, Text
 from services.ledger.store import setup
 from services.ledger.store.reads import latest_configs
 from services.ledger.writer.engine import Writer
@@ -63,6 +63,7 @@ COMMANDS: dict[str, type[cmd.Command]] = {
     "account.reset": cmd.ResetAllowance,
     "account.erase": cmd.Erase,
     "sweep": cmd.Sweep,
+    "reset.complete": CompleteReset,
     "config": ApplyConfig,
 }
 _TARGETS = {

@@ -246,6 +246,11 @@ class PartitionCheck(LogCheck):
                 detail = f"version {event.version} of the configuration does not follow its predecessor"
                 self.found.add("I5", detail, row.position)
             self.fold.configure(row.app, event, row.position)
+        if isinstance(event, ev.ResetCompleted) and self.fold.resets is not None:
+            done = self.fold.resets[row.app, event.due_at]
+            if done != event.accounts:
+                detail = f"{event.accounts} accounts are said to have been reset, but {done} were"
+                self.found.add("I5", detail, row.position)
 
     def _check_owner(self, row: LogEvent) -> None:
         if partition_of(row.app, row.user, self._partitions) != self._partition:
@@ -284,11 +289,27 @@ class PartitionCheck(LogCheck):
             return
         self._check_available(row, after, event)
         self._check_budgets(row, after, event)
+        self._check_reset(row, before, event)
         fault = sums_fault(after)
         if fault is not None:
             self._break(key, "I5", f"{_name(key)}: {fault}", row)
         if event.text_digest is not None:
             self.digests[row.event_id] = (row.app, row.user, event.text_digest, row.position)
+
+    def _check_reset(self, row: LogEvent, before: Account, event: ev.AccountEvent) -> None:
+        """A reset ends lots of the allowance only, makes what it says, and comes once a period."""
+        allowance = before.allowance
+        if allowance is None or not isinstance(event, ev.AllowanceReset):
+            return
+        foreign = {part.lot for part in event.ended} - set(allowance.lots)
+        if foreign:
+            self.found.add("I5", f"{row.event_id} ends {min(foreign)}, which is not the allowance's", row.position)
+        if event.lot is not None and event.lot.amount != event.limit + event.carried:
+            self.found.add("I5", f"{row.event_id} makes {event.lot.amount} units of its limit", row.position)
+        if event.due_at is not None and event.due_at < allowance.period_end:
+            self.found.add("I5", f"{row.event_id} resets a period that is not over", row.position)
+        if event.due_at is not None and event.due_at > event.at:
+            self.found.add("I9", f"{row.event_id} was not due yet", row.position)
 
     def _break(self, key: AccountKey, invariant: str, detail: str, row: LogEvent) -> None:
         self.found.add(invariant, detail, row.position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -62,6 +63,8 @@ class Fold:
     sent: dict[str, Sent] = field(default_factory=dict)
     received: dict[str, Received] = field(default_factory=dict)
     configs: dict[tuple[str, int], AppliedConfig] = field(default_factory=dict)
+    resets: Counter[tuple[str, int]] | None = field(default_factory=Counter)
+    """How many accounts of an app were reset for a due time; None where the fold did not begin with the log."""
 
     def account(self, key: AccountKey) -> Account:
         """The account as far as it is folded; one of version 0 before its first event."""
@@ -109,6 +112,8 @@ class Fold:
 
     def _note(self, key: AccountKey, before: Account, event: ev.AccountEvent) -> None:
         match event:
+            case ev.AllowanceReset(due_at=int(due_at), lot=ev.NewLot()) if self.resets is not None:
+                self.resets[key[0], due_at] += 1
             case ev.HoldCaptured(final=True):
                 self._end(key, before, event, "captured")
             case ev.HoldReleased():

@@ -35,6 +35,7 @@ class KeptFold(Fold):
 
     def __post_init__(self) -> None:
         """Of configurations that are kept, only that they exist is remembered."""
+        self.resets = None
         for app, version in self.state.configs():
             self.configs[app, version] = _KNOWN
 

@@ -20,7 +20,7 @@ from services.ledger.domain.records import Loaded as Records
 from services.ledger.domain.rejections import Rejected, conflict, not_found
 from services.ledger.domain.state import Account, Profile
 from services.ledger.refusals import problem_of
-from services.ledger.requests import Answer, ApplyConfig, BuryMessage, Cursor, Request, SettleTransfer
+from services.ledger.requests import Answer, ApplyConfig, BuryMessage, CompleteReset, Cursor, Request, SettleTransfer
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
 from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult
@@ -57,6 +57,9 @@ class Batch:
         self.rows = Rows()
         self.answers: list[tuple[Request, Answer]] = []
         self.keys_unread = False
+        self.resets = 0
+        """Allowances that were due and returned or lapsed."""
+
         self._situation = situation
         self._time_us = 0
         self._loaded = _NOTHING_READ
@@ -98,7 +101,7 @@ class Batch:
             if request.items:
                 answer = decide_together(self, request)
             else:
-                answer = self._bury(request) if request.type == "dead_letter" else self._decide(request)
+                answer = _SPECIAL.get(request.type, Batch._decide)(self, request)
         except Rejected as rejected:
             answer = self._refuse(request, rejected)
         if cursor is not None and answer.status != NOT_NOW:
@@ -270,9 +273,9 @@ class Batch:
     def _outcome(self, request: Request) -> StoredResult | None:
         return self._find.result((request.app, request.user, request.key, request.caller))
 
-    def _store(self, request: Request, answer: Answer) -> Answer:
+    def _store(self, request: Request, answer: Answer, partition: int | None = None) -> Answer:
         """Keep the outcome under the idempotency key, in the transaction of its effect."""
-        partition = self._partition(request)
+        partition = self._partition(request) if partition is None else partition
         position = self.log.touch(partition).position
         if request.key:
             self.keys_unread = self.keys_unread or not self._key_is_known(request)
@@ -295,6 +298,7 @@ class Batch:
         account = outcome.account
         self.layer.accounts[key] = account
         if outcome.due:
+            self.resets += sum(isinstance(event, ev.AllowanceReset) for event in outcome.due)
             origin = clock_origin(key[0], key[1], context.ids.new("event"))
             self._add(origin, (before, account), outcome.due, context)
         if outcome.rejected is not None:
@@ -377,6 +381,22 @@ class Batch:
             self._tell(request, refusal(request, Rejected(400, message.reason, message.detail)), cursor.partition)
         return Answer(400, b"{}", outcome=message.reason)
 
+    def _complete(self, request: Request) -> Answer:
+        """Say in one partition that a month's resets are done; once, by the key."""
+        command = request.build(0)
+        if not isinstance(command, CompleteReset):
+            raise TypeError("only the end of a month's resets can be told like this")
+        if command.partition not in self.log.heads:
+            raise Rejected(NOT_NOW, "not_leader", "Another process writes this partition.")
+        if command.accounts is None:
+            return Answer(200, b"{}")
+        repeated = self._repeated(request)
+        if repeated is not None:
+            return repeated
+        event = ev.ResetCompleted(due_at=ev.Time(command.due_at), accounts=command.accounts)
+        self._add_app_event(request, event, command.partition)
+        return self._store(request, Answer(200, orjson.dumps({"accounts": command.accounts})), command.partition)
+
     # The app's configuration
 
     def _apply_config(self, request: Request, current: conf.AppConfig | None, command: ApplyConfig) -> Answer:
@@ -412,3 +432,7 @@ class Batch:
         stored = self._find.transfer(transfer_id)
         if stored is not None:
             self.layer.transfers[transfer_id] = replace(stored, status=status)
+
+
+_SPECIAL = {"dead_letter": Batch._bury, "reset.complete": Batch._complete}
+"""Requests that are no commands on an account."""

@@ -311,6 +311,7 @@ class Writer:
             reach("append.unmerged")
             self._base.pour(batch.layer)
             self._heads = batch.heads
+            metrics.RESETS.inc(batch.resets)
             metrics.HEAD.labels(self._with.shard).set(sum(head.position for head in self._heads.values()))
             self._doubtful = max(0, self._doubtful - 1)
             reach("append.unanswered")

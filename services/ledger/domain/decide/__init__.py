@@ -100,7 +100,8 @@ def decide(account: Account, command: cmd.Command, context: Context) -> Outcome:
     """
     account, due = present(account, context)
     if isinstance(command, cmd.Sweep):
-        return Outcome(account, due, [], 200, {})
+        reset = any(isinstance(event, ev.AllowanceReset) for event in due)
+        return Outcome(account, due, [], 200, {"reset": True} if reset else {})
     if due:
         context = _knowing(due, command, context)
     recorder = Recorder(account, context, command.labels)

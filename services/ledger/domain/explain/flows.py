@@ -53,6 +53,8 @@ _RULES: dict[type, Callable[[Any], list[Taken]]] = {
     ev.HoldReleased: lambda e: _returned(e.released),
     ev.HoldExpired: lambda e: _returned(e.released),
     ev.LotExpired: lambda e: [(e.grant, "expired", e.amount)],
+    ev.PlanAssigned: lambda e: _all(e.ended, "plan_assigned"),
+    ev.AllowanceReset: lambda e: _all(e.ended, "allowance_reset"),
     ev.OwedRepaid: lambda e: _all(e.slices, "owed_repaid"),
     ev.AccountChanged: _started,
     ev.TransferDebited: lambda e: _all(e.slices, "transferred"),

@@ -123,6 +123,28 @@ def _exceeded(e: ev.BudgetExceeded, say: Say) -> Reason:
     return Reason("budget_exceeded", sentence)
 
 
+def _assigned(e: ev.PlanAssigned, say: Say) -> Reason:
+    if e.plan is None:
+        return Reason("plan_ended", "The plan was ended: what is left of its allowance lasts to the end of the period.")
+    parts = [] if e.lot is None else [f"{say(e.lot.amount)} were added"]
+    if e.ended:
+        parts.append(f"{say(sum(s.amount for s in e.ended))} of the allowance before were taken away")
+    unpaid = " It is not paid for." if e.lapsed else ""
+    told = f": {' and '.join(parts)}" if parts else ""
+    return Reason("plan_assigned", f"The account got the plan '{e.plan}'{told}.{unpaid}")
+
+
+def _reset(e: ev.AllowanceReset, say: Say) -> Reason:
+    if e.lot is None:
+        why = "was not paid for" if e.cause == "unpaid" else "is none of the app any more"
+        return Reason("allowance_lapsed", f"The allowance ended, because the plan '{e.plan}' {why}.")
+    carried = f", {say(e.carried)} of them carried over" if e.carried else ""
+    hand = " by hand" if e.cause == "by_hand" else ""
+    return Reason(
+        "allowance_reset", f"The allowance of the plan '{e.plan}' was reset{hand}: {say(e.lot.amount)}{carried}."
+    )
+
+
 _RULES: dict[type, Callable[[Any, Say], Reason]] = {
     ev.AccountOpened: lambda _e, _say: Reason("opened", "The account was opened."),
     ev.CreditsGranted: _granted,
@@ -135,6 +157,8 @@ _RULES: dict[type, Callable[[Any, Say], Reason]] = {
     ev.HoldReleased: _released,
     ev.HoldExpired: _hold_expired,
     ev.LotExpired: _expired,
+    ev.PlanAssigned: _assigned,
+    ev.AllowanceReset: _reset,
     ev.OwedRecorded: _owed,
     ev.OwedRepaid: _repaid,
     ev.AccountChanged: _changed,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from services.ledger.domain.budgets import EACH, Budget
+from services.ledger.domain.periods import period_of
 from services.ledger.domain.state import CostBasis, Threshold
 from services.ledger.requests import Cursor
-from services.ledger.tests.support import Ledger
+from services.ledger.store.reads import resets_done
+from services.ledger.tests.support import APP, PARTITIONS, Ledger
+from services.ledger.writer.log import APP_ACCOUNT
 
 DAY_S = 86_400
 DOCUMENT: dict[str, Any] = {
@@ -17,6 +21,7 @@ DOCUMENT: dict[str, Any] = {
         "visit": {"amount": "0.10", "period": "day"},
     },
     "earning_caps": [{"amount": "50", "period": "month"}],
+    "allowances": {"free": {"limit": "1.00"}, "pro": {"limit": "5.00", "rollover": {"max": "2.00"}}},
     "policies": {"capture_tolerance_percent": 50},
 }
 
@@ -29,6 +34,7 @@ async def everything(ledger: Ledger) -> None:
     await _debts(ledger)
     await _transfers(ledger)
     await _budgets(ledger)
+    await _allowances(ledger)
     await _by_kafka(ledger)
 
 
@@ -118,6 +124,24 @@ async def _budgets(ledger: Ledger) -> None:
     ledger.clock.advance(DAY_S)
     await ledger.do("action", "team", action="visit")
     await ledger.do("charge", "team", amount=1, member="seat:1")
+
+
+async def _allowances(ledger: Ledger) -> None:
+    """Months of a plan; their end is said as the job says it, with the number that the tables show."""
+    await ledger.do("account.plan", "pam", plan="free")
+    await ledger.do("charge", "pam", amount=30)
+    await ledger.do("account.plan", "pam", plan="pro", paid_until=ledger.clock.now_us() + 50 * DAY_S * 1_000_000)
+    await ledger.do("hold", "pam", amount=100, ttl_s=DAY_S)
+    await ledger.do("account.reset", "pam")
+    for _ in range(3):
+        ledger.clock.advance(31 * DAY_S)
+        await ledger.do("sweep", "pam", key="")
+        due_at = period_of("month", ZoneInfo("UTC"), ledger.clock.now_us())[0]
+        for partition in range(PARTITIONS):
+            accounts = await resets_done(ledger.pool, APP, due_at, partition)
+            told = {"partition": partition, "due_at": due_at, "accounts": accounts}
+            assert (await ledger.do("reset.complete", APP_ACCOUNT, **told)).body == {"accounts": accounts}
+    await ledger.do("account.plan", "pam", plan=None)
 
 
 async def _by_kafka(ledger: Ledger) -> None:
