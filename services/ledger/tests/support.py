@@ -60,6 +60,7 @@ COMMANDS: dict[str, type[cmd.Command]] = {
     "account.change": cmd.ChangeAccount,
     "account.budgets": cmd.SetBudgets,
     "account.plan": cmd.AssignPlan,
+    "operation.import": cmd.ImportOperation,
     "account.reset": cmd.ResetAllowance,
     "account.erase": cmd.Erase,
     "sweep": cmd.Sweep,

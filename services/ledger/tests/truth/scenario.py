@@ -128,6 +128,7 @@ async def _budgets(ledger: Ledger) -> None:
 
 async def _allowances(ledger: Ledger) -> None:
     """Months of a plan; their end is said as the job says it, with the number that the tables show."""
+    await ledger.do("operation.import", "pam", kind="top-up", occurred_at=1, amount=500)
     await ledger.do("account.plan", "pam", plan="free")
     await ledger.do("charge", "pam", amount=30)
     await ledger.do("account.plan", "pam", plan="pro", paid_until=ledger.clock.now_us() + 50 * DAY_S * 1_000_000)
