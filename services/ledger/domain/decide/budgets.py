@@ -100,6 +100,15 @@ def counted(asked: list[Claim], amount: int) -> Uses:
     return tuple([each.use(amount) for each in asked])
 
 
+def charged(recorder: Recorder, labels: cmd.Labels, amount: int) -> Uses:
+    """What budgets count after a charge; 409 `budget_exceeded`, `too_many_members`."""
+    asked = claims(recorder, labels)
+    if not asked:
+        return ()
+    check(recorder, asked, amount)
+    return counted(asked, amount)
+
+
 def captured(recorder: Recorder, hold: Hold, amount: int, pinned: int, *, final: bool) -> Uses:
     """What budgets count after a capture: all of it in the present period, less what the hold no longer reserves of it.
 

@@ -57,10 +57,8 @@ def charge(recorder: Recorder, command: cmd.Charge) -> Decision:
     available = account.available(command.service)
     if command.amount > available:
         raise short(recorder, command.amount, available, available + account.owed)
-    asked = budgets.claims(recorder, command.labels)
-    budgets.check(recorder, asked, command.amount)
+    uses = budgets.charged(recorder, command.labels, command.amount)
     slices = split(account.burn_order(command.service), command.amount)
-    uses = budgets.counted(asked, command.amount)
     charge_id = recorder.context.ids.new("charge")
     recorder.record_main(
         ev.CreditsCharged(
