@@ -7,7 +7,7 @@ from typing import Any, Generic, ParamSpec, Self
 from urllib.parse import unquote
 
 from ._request import Request
-from ._routes import accounts, holds, moves
+from ._routes import accounts, holds, moves, pricing
 
 P = ParamSpec("P")
 
@@ -53,6 +53,12 @@ class Batch:
     capture = _Adds("hold.capture", holds.capture, "hold")
     extend = _Adds("hold.extend", holds.extend, "hold")
     release = _Adds("hold.release", holds.release, "hold")
+    transfer = _Adds("transfer", moves.transfer)
+    assign_plan = _Adds("account.plan", pricing.assign_plan, "user")
+    reset = _Adds("account.reset", pricing.reset, "user")
+    set_budgets = _Adds("account.budgets", pricing.set_budgets, "user")
+    put_account = _Adds("account.change", accounts.put_account, "user")
+    put_thresholds = _Adds("account.thresholds", accounts.put_thresholds, "user")
     freeze = _Adds("account.freeze", accounts.freeze, "user")
     unfreeze = _Adds("account.unfreeze", accounts.unfreeze, "user")
 

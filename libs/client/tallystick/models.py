@@ -248,7 +248,8 @@ class Budget(Answer):
     """At most `limit` credits a `period` (`day`, `week`, `month`, `lifetime`).
 
     It counts what the `member` of a team or the API `key` spends, or without either the whole account. A `hard` one
-    refuses, a soft one tells. When read, `used` is what was spent since `period_start`.
+    refuses, a soft one tells. The member `*` stands for each member by itself. When read, `used` was spent and `held`
+    is held since `period_start`, and `left` is left until `period_end`.
     """
 
     period: str
@@ -258,7 +259,10 @@ class Budget(Answer):
     member: str | None = None
     key: str | None = None
     used: Decimal | None = None
+    held: Decimal | None = None
+    left: Decimal | None = None
     period_start: datetime | None = None
+    period_end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +270,38 @@ class Budgets(Answer):
     """The budgets of an account."""
 
     budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetsSet(Written):
+    """The budgets of an account after they were set."""
+
+    budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance(Answer):
+    """What a plan gives in the present period: `limit`, of it `used` and `left`, and `carried` from earlier ones."""
+
+    limit: Decimal
+    left: Decimal
+    used: Decimal | None = None
+    carried: Decimal | None = None
+    status: str | None = None
+    last_reset: datetime | None = None
+    next_reset: datetime | None = None
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+    anchor: datetime | None = None
+    paid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPlan(Written):
+    """An account's plan and its allowance; both None without a plan."""
+
+    plan: str | None = None
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,10 +439,11 @@ class ConfigChange(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult(Answer):
-    """What became of one command of a batch: its HTTP `status`, and the `body` that it would have had alone."""
+    """What became of one command of a batch: the HTTP `status` it would have had alone, and its `body` or `problem`."""
 
     status: int
-    body: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    problem: Mapping[str, Any] | None = None
     replayed: bool = False
 
     @property
@@ -417,9 +454,10 @@ class BatchResult(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResults(Answer):
-    """What became of each command of a batch, in order."""
+    """What became of each command of a batch, in order, and the accounts that they changed."""
 
     results: tuple[BatchResult, ...] = ()
+    accounts: tuple[Balances, ...] = ()
 
     @property
     def ok(self) -> bool:

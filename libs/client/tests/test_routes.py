@@ -107,6 +107,7 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
         "PUT /v1/accounts/ada/plan",
         {"plan": "pro", "anchor": T0_TEXT, "paid_until": T0_TEXT},
     ),
+    ("assign_plan", lambda c: c.assign_plan("ada", None), "PUT /v1/accounts/ada/plan", {"plan": None}),
     ("reset", lambda c: c.reset("ada"), "POST /v1/accounts/ada/reset", {}),
     (
         "set_budgets",

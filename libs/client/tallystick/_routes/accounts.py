@@ -122,6 +122,24 @@ def erase(user: str, **common: Unpack[Common]) -> Request[Account]:
     return write(path("accounts", user, "erase"), Account, {}, common)
 
 
-def explain(user: str, *, asset: str | None = None) -> Request[Explanation]:
-    """Why the balance is what it is: the lots, where they came from and what spent them."""
-    return read(path("accounts", user, "explain"), one(Explanation), asset=asset)
+def explain(
+    user: str,
+    *,
+    asset: str | None = None,
+    service: str | None = None,
+    at: datetime | None = None,
+    position: int | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Request[Explanation]:
+    """Why the balance is what it is, now or in the past: the lots, where they came from and what spent them."""
+    return read(
+        path("accounts", user, "explain"),
+        one(Explanation),
+        asset=asset,
+        service=service,
+        at=time_text(at) if at else None,
+        position=position,
+        limit=limit,
+        cursor=cursor,
+    )

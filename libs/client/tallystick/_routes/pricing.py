@@ -1,11 +1,12 @@
 """Prices, quotes, plans and budgets."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Unpack
 
 from .._request import Common, Request, Spend, cost_fields, one, read, write
-from ..models import Account, Budget, Budgets, Prices, Quote
+from ..models import AccountPlan, Budget, Budgets, BudgetsSet, Prices, Quote
 from ..values import Amount, amount_text, path, present, time_text
 
 
@@ -30,30 +31,30 @@ def quote(
 
 def assign_plan(
     user: str,
-    plan: str,
+    plan: str | None,
     *,
     anchor: datetime | None = None,
     paid_until: datetime | None = None,
     **common: Unpack[Common],
-) -> Request[Account]:
-    """Put an account on a plan of the app's allowances.
+) -> Request[AccountPlan]:
+    """Put an account on a plan of the app's allowances, or with None on none.
 
     `anchor` is where its periods are counted from (plans by anniversary), `paid_until` when it ends unless renewed.
     """
     fields = {
-        "plan": plan,
         "anchor": time_text(anchor) if anchor else None,
         "paid_until": time_text(paid_until) if paid_until else None,
     }
-    return write(path("accounts", user, "plan"), Account, fields, common, method="PUT")
+    request = write(path("accounts", user, "plan"), AccountPlan, fields, common, method="PUT")
+    return replace(request, json={"plan": plan, **(request.json or {})})
 
 
-def reset(user: str, **common: Unpack[Common]) -> Request[Account]:
+def reset(user: str, **common: Unpack[Common]) -> Request[AccountPlan]:
     """Restore an account's allowance to its limit now; the schedule stays."""
-    return write(path("accounts", user, "reset"), Account, {}, common)
+    return write(path("accounts", user, "reset"), AccountPlan, {}, common)
 
 
-def set_budgets(user: str, budgets: Sequence[Budget], **common: Unpack[Common]) -> Request[Account]:
+def set_budgets(user: str, budgets: Sequence[Budget], **common: Unpack[Common]) -> Request[BudgetsSet]:
     """Replace an account's budgets. What was used in the present period still counts."""
     entries = [
         present(
@@ -68,7 +69,7 @@ def set_budgets(user: str, budgets: Sequence[Budget], **common: Unpack[Common]) 
         )
         for each in budgets
     ]
-    return write(path("accounts", user, "budgets"), Account, {"budgets": entries}, common, method="PUT")
+    return write(path("accounts", user, "budgets"), BudgetsSet, {"budgets": entries}, common, method="PUT")
 
 
 def budgets(user: str, *, asset: str | None = None) -> Request[Budgets]:
