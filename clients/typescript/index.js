@@ -32,7 +32,7 @@ export class InsufficientCredits extends TallystickError {
 /** 409: the hold had ended before; `problem.hold` says how. */
 export class HoldResolved extends TallystickError {}
 
-/** 409: a hard budget is used up; `problem.budget` describes it. */
+/** 409: a hard budget is used up; `problem.budget` names it. */
 export class BudgetExceeded extends TallystickError {}
 
 /** No answer came, still so after all retries. A write may have happened: repeat it under `idempotencyKey`. */

@@ -12,7 +12,7 @@ from tallystick import AsyncClient, Batch, Budget, BudgetExceeded, InsufficientC
 from tests.docs.markdown import ROOT, section
 from tests.docs.walkthrough import reader
 from tests.e2e.conftest import new_user
-from tests.e2e.suite import Suite
+from tests.e2e.suite import Suite, amounts
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ async def test_a_batch_answers_each_command_in_order(coins: AsyncClient, user: s
     again = await coins.batch(batch)
     assert [result.replayed for result in again.results] == [True] * 4
     held = await coins.batch(Batch().capture(hold["id"], 2).reset(user))
-    assert [result.status for result in held.results][0] == 201
+    assert held.results[0].status == 201
     assert (await coins.state(user)).settled == 4
 
 
@@ -63,20 +63,20 @@ async def test_budgets_are_set_and_told(suite: Suite, user: str) -> None:
         await coins.grant(user, 20)
         wanted = [Budget(period="day", limit=Decimal(5), member="eve", name="eve")]
         made = await admin.set_budgets(user, wanted)
-        assert [(each.name, each.limit, each.hard) for each in made.budgets] == [("eve", 5, True)]
+        assert [(each.name, str(each.limit), each.hard) for each in made.budgets] == [("eve", "5", True)]
         await coins.charge(user, 4, member="eve")
         (told,) = (await coins.budgets(user)).budgets
-        assert (told.used, told.left) == (4, 1)
+        assert amounts(told, "used", "left") == ["4", "1"]
         with pytest.raises(BudgetExceeded) as refused:
             await coins.charge(user, 2, member="eve")
-        assert refused.value.budget["name"] == "eve"
+        assert refused.value.budget == "eve"
 
 
 async def test_why_a_balance_is_what_it_is(coins: AsyncClient, user: str) -> None:
     await coins.grant(user, 10)
     charge = await coins.charge(user, 4)
     why = await coins.explain(user)
-    assert [each["type"] for each in why.raw["data"]][0] == "credits_charged"
+    assert why.raw["data"][0]["type"] == "credits_charged"
     assert (await coins.explain_charge(charge.id)).raw["amount"] == "4"
 
 

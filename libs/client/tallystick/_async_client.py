@@ -1,7 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -70,7 +70,7 @@ class AsyncCaller:
 
     async def changes(
         self, user: str, *, asset: str | None = None, after: int | None = None, patience_s: float = PATIENCE_S
-    ) -> AsyncIterator[State]:
+    ) -> AsyncGenerator[State, None]:
         """An account's state now and after every change of it, for as long as one iterates.
 
         `after` is the `account_version` that was seen last, so that nothing in between is missed. A broken connection

@@ -142,13 +142,13 @@ class GrantSpent(Conflict):
 
 
 class BudgetExceeded(Conflict):
-    """A hard budget of the account, of a member or of a key is used up; `budget` describes it."""
+    """A hard budget of the account, of a member or of a key is used up; `budget` names it."""
 
     @property
-    def budget(self) -> Mapping[str, Any]:
+    def budget(self) -> str | None:
         """The budget that refused."""
-        budget: Mapping[str, Any] = self.problem.get("budget") or {}
-        return budget
+        name = self.problem.get("budget")
+        return None if name is None else str(name)
 
 
 class RateLimited(TallystickError):
