@@ -16,6 +16,7 @@ from services.ledger.requests import Answer, Request
 from services.ledger.settings import LedgerSettings
 from services.ledger.writer.engine import Writer
 from services.ledger.writer.leader import Leader
+from services.ledger.writer.log import APP_ACCOUNT
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Core:
     def partition_of(self, request: Request) -> int:
         """Where a request is decided; 404 when its target is no id of this deployment."""
         if not request.by_target:
-            return partition_of(request.app, request.user, self.partitions)
+            return partition_of(request.app, request.user or APP_ACCOUNT, self.partitions)
         return self.partition_of_id(request.target or "")
 
     def partition_of_id(self, text: str, word: str | None = None) -> int:

@@ -135,11 +135,13 @@ class Jobs:
     async def _old_results(self, now_us: int, _limit: int) -> list[int]:
         """Real time, whatever the clocks of apps say."""
         moment = now_us - self._keep_us
-        found = await reads.has_results_before(self._core.pool, to_datetime(moment))
+        pool, before = self._core.pool, to_datetime(moment)
+        found = await reads.has_results_before(pool, before) or await reads.has_quotes_before(pool, before)
         return [moment] if found else []
 
     async def _forget(self, moment: int) -> None:
         await reads.forget_results_before(self._core.pool, to_datetime(moment), RETENTION_CHUNK)
+        await reads.forget_quotes_before(self._core.pool, to_datetime(moment), RETENTION_CHUNK)
 
     async def _always(self, now_us: int, _limit: int) -> list[int]:
         return [now_us]

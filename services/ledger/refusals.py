@@ -21,6 +21,7 @@ NEXT = {
     "earning_cap_reached": "Nothing was given: actions earn again from `next_at` on, where it is there.",
     "feature_disabled": FeatureDisabled.next,
     "grant_spent": "Revoke it with the policy `debt` or `absorb`, or leave it as it is.",
+    "hold_not_priced": "Capture or extend it by `amount`; a hold by price, model or quote takes a usage.",
     "hold_resolved": "`hold` says how it ended; what is still to be paid needs a new hold or a charge.",
     "idempotency_key_missing": "Send the command again with a key of its own.",
     "idempotency_key_reused": "Use a new key for a new request, and repeat a request exactly as it was.",
@@ -28,6 +29,7 @@ NEXT = {
     "then ask again under a new key.",
     "invalid_request": InvalidRequest.next,
     "not_leader": NotLeader.next,
+    "quote_expired": "Ask for a new quote.",
     "refund_exceeds_charge": "Refund at most `refundable`.",
     "scope_missing": ScopeMissing.next,
     "too_many_budgets": "Set fewer, or raise policies.budgets_max in the app's file.",
@@ -41,6 +43,8 @@ NEXT = {
     "unique_ref_taken": "`first` is what the reference stands for; use another reference for another thing.",
     "unknown_action": "The app's actions are the `earning_rules` of GET /v1/config.",
     "unknown_asset": "The app's assets are listed by GET /v1/config.",
+    "unknown_price": "What has a price is listed by GET /v1/prices; "
+    "the app's file gives prices to what has none (`prices`).",
     "unknown_command": "The commands are listed in docs/contracts/ledger.",
     "version_mismatch": "Somebody else has changed it: read it again, and apply your change to that version.",
 }

@@ -22,10 +22,12 @@ _TIMES = (
     "limit_at",
     "resolved_at",
     "applied_at",
+    "made_at",
+    "valid_until",
     "at",
 )
 _REF = ("app", "user_id", "command_type", "ref")
-_JSON = ("cost_basis", "origin", "slices")
+_JSON = ("card", "cost_basis", "origin", "slices", "usage")
 
 
 def _fencing(sqlstate: str, message: str) -> asyncpg.PostgresError:
@@ -219,7 +221,7 @@ def _append_rest(tables: Tables, rest: dict[str, list[Row]]) -> None:
     for row in rest.get("holds", ()):
         known = tables.holds.get(row["id"])
         if known is not None:
-            changed = ("expires_at", "slices", "captured", "status", "resolved_at")
+            changed = ("amount", "expires_at", "slices", "captured", "status", "resolved_at")
             row = Row({**dict(known.items()), **{name: row[name] for name in changed}})  # noqa: PLW2901
         tables.holds[row["id"]] = row
     for row in rest.get("transfers", ()):
@@ -238,6 +240,8 @@ def _append_rest(tables: Tables, rest: dict[str, list[Row]]) -> None:
         stored = {"fingerprint": bytes.fromhex(row["fingerprint"]), "body": row["body"].encode()}
         key = (row["app"], row["user_id"], row["command_type"], row["ref"])
         tables.refs[key] = Row({**dict(row.items()), **stored})
+    for row in rest.get("quotes", ()):
+        tables.quotes[row["id"]] = row
     for row in rest.get("dead_letters", ()):
         place = tuple(row[name] for name in ("consumer", "cluster_id", "topic", "partition", "kafka_offset"))
         tables.dead_letters.setdefault(place, row)

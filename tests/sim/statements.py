@@ -310,6 +310,7 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     ("(SELECT app, user_id, asset, due_at FROM accounts", Statement("due", None, _accounts_due)),
     ("SELECT type, time, payload, correlation_id FROM events", Statement("debit", None, _debit, plain=True)),
     ("SELECT EXISTS (SELECT FROM results", Statement("retention", None, _no)),
+    ("SELECT EXISTS (SELECT FROM quotes", Statement("quotes_over", None, _no)),
     ("SELECT app, now FROM test_clocks", Statement("test_clocks", None, _none)),
     ("SELECT partition, position FROM heads", Statement("heads", None, _head_positions)),
     ("SELECT position FROM heads WHERE", Statement("head", None, _head_position)),
@@ -334,6 +335,7 @@ _BY_PART = (
     ("JOIN lots USING", Statement("lots", None, _of_accounts("lots", lambda row: bool(row["live"])))),
     ("JOIN holds USING", Statement("holds", None, _of_accounts("holds", lambda row: bool(row["status"] == "open")))),
     (" FROM lots WHERE id = ANY", Statement("lot_ids", None, _by_ids("lots"))),
+    (" FROM quotes WHERE id = ANY", Statement("quote_ids", None, _by_ids("quotes"))),
 )
 _known: dict[str, Statement] = {}
 

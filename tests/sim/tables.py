@@ -48,6 +48,7 @@ class Tables:
     lots: dict[str, Row] = field(default_factory=dict)
     holds: dict[str, Row] = field(default_factory=dict)
     transfers: dict[str, Row] = field(default_factory=dict)
+    quotes: dict[str, Row] = field(default_factory=dict)
     configs: dict[tuple[str, int], Row] = field(default_factory=dict)
     dead_letters: dict[tuple[Any, ...], Row] = field(default_factory=dict)
     cursors: dict[tuple[str, str, int], int] = field(default_factory=dict)

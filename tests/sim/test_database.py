@@ -18,7 +18,7 @@ from tests.sim.statements import RECORD_EFFECTS
 from tests.sim.tables import STREAM, Row, Tables
 from tests.sim.world import World, simulate
 
-_JSON = ("cost_basis", "origin", "slices")
+_JSON = ("card", "cost_basis", "origin", "slices", "usage")
 
 
 def _plain(answer: Any, names: list[str] | None = None) -> Any:

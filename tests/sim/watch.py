@@ -30,9 +30,9 @@ from tests.sim.loop import Host, Loop
 from tests.sim.statements import statement_of
 from tests.sim.tables import Row, Tables, rows_of
 
-_JSON = frozenset({"cost_basis", "origin", "slices"})
+_JSON = frozenset({"card", "cost_basis", "origin", "slices"})
 _TOLD = frozenset({"append", "take_over", "renew", "relay_advance", "COMMIT"})
-_SILENT = frozenset({"config", "account.freeze", "account.unfreeze", "account.budgets"})
+_SILENT = frozenset({"quote", "config", "account.freeze", "account.unfreeze", "account.budgets"})
 """Commands that may find things as they are to be."""
 _OUTCOMES_ONLY = frozenset({"ledger.command_refused.v1", "ledger.command_repeated.v1"})
 

@@ -40,6 +40,11 @@ DOCUMENT = ConfigDocument.model_validate(
         "assets": {"coins": {"scale": 0}},
         "thresholds": [{"below": "20", "rearm_at": "40"}],
         "hold_limits": {"default_s": 4, "max_s": 30},
+        "prices": {
+            "operations": {"text": {"amount": "0.7", "minimum": "2"}},
+            "models": {"tiny": {"per": 1, "input": "0.5", "output": "1.3", "markup_percent": 10}},
+            "quote_ttl_s": 10,
+        },
     }
 )
 FINAL_BELOW = 429
@@ -140,9 +145,12 @@ class Caller:
 
     def _remember(self, answer: Answer) -> None:
         if answer.status < 300:
-            made = orjson.loads(answer.body).get("id")
+            body = orjson.loads(answer.body)
+            made = body.get("id")
             if made is not None:
-                self._made.setdefault(made.partition("_")[0], []).append(made)
+                word = made.partition("_")[0]
+                whose = body["user"] or "" if word == "quote" else ""
+                self._made.setdefault(word + whose, []).append(made)
 
     # Commands
 
@@ -168,7 +176,7 @@ class Caller:
             app=APP, caller=self._name, key=key, actor=self._name, role="service", door="http", request_id=f"req-{key}"
         )
         asked = self._watch.sends(self._name, key, name)
-        if isinstance(fields, sent.ChargeCredits | sent.CreateHold):
+        if isinstance(fields, sent.ChargeCredits | sent.CreateHold) and fields.amount is not None:
             asked.wants = (fields.user, int(fields.amount))
         elif isinstance(fields, sent.TransferCredits):
             asked.wants = (fields.from_user, int(fields.amount))
@@ -193,11 +201,16 @@ class Caller:
         elif name == "charge":
             reference = random.choice((None, None, f"ref-{key}"))
             member = random.choice(_MEMBERS)
-            fields = sent.ChargeCredits(user=user, amount=amount, reference=reference, unique_ref=unique, member=member)
+            cost = self._cost(user, amount)
+            fields = sent.ChargeCredits(user=user, **cost, reference=reference, unique_ref=unique, member=member)
         elif name == "hold":
             ttl_s = random.choice((1, 3, 20))
             partial, member = random.random() < 0.3, random.choice(_MEMBERS)
-            fields = sent.CreateHold(user=user, amount=amount, ttl_s=ttl_s, partial=partial, member=member)
+            cost = self._cost(user, amount)
+            fields = sent.CreateHold(user=user, **cost, ttl_s=ttl_s, partial=partial, member=member)
+        elif name == "quote":
+            asking = random.choice((user, None))
+            fields = sent.QuoteBody(user=asking, model="tiny", usage=sent.Usage(input=int(amount), output=int(amount)))
         elif name == "transfer":
             fields = sent.TransferCredits(from_user=user, to_user=other, amount=amount)
         elif name == "adjustment":
@@ -209,6 +222,16 @@ class Caller:
             fields = KINDS[name].body()
         return name, fields, user if name.startswith("account.") else ""
 
+    def _cost(self, user: str, amount: str) -> dict[str, Any]:
+        """What a charge or a hold takes: an amount, the price of an operation or of a model's use, or a quote."""
+        quotes = self._made.get("quote", []) + self._made.get(f"quote{user}", [])
+        way = self._random.choice(("amount", "amount", "price", "model", "quote"))
+        if way == "price":
+            return {"price": "text", "quantity": amount}
+        if way == "model":
+            return {"model": "tiny", "usage": sent.Usage(input=int(amount), output=3)}
+        return {"quote": self._random.choice(quotes[-6:])} if way == "quote" and quotes else {"amount": amount}
+
     def _about(self, name: str) -> sent.Body:
         """The fields of a command about something that there is."""
         random = self._random
@@ -218,13 +241,25 @@ class Caller:
             given["amount"] = str(random.randint(1, 60))
         if name == "hold.capture":
             given["final"] = random.random() < 0.7
+        if name == "hold.capture" and not given and random.random() < 0.3:
+            given["usage"] = sent.Usage(input=random.randint(0, 60), output=random.randint(0, 60))
         if name == "hold.extend":
             given["ttl_s"] = random.randint(1, 20)
         return body(**given)
 
 
-_WEIGHTS = (35, 25, 20, 12, 4, 2, 2, 4)
-_NAMES = ("grant", "charge", "hold", "transfer", "adjustment", "account.freeze", "account.unfreeze", "account.budgets")
+_WEIGHTS = (35, 25, 20, 12, 8, 4, 2, 2, 4)
+_NAMES = (
+    "grant",
+    "charge",
+    "hold",
+    "transfer",
+    "quote",
+    "adjustment",
+    "account.freeze",
+    "account.unfreeze",
+    "account.budgets",
+)
 _MEMBERS = (None, None, "kim", "lee")
 _DAY = sent.BudgetSetting(period="day", limit="60")
 _BUDGETS = ((), (_DAY,), (_DAY, sent.BudgetSetting(member="*", period="lifetime", limit="20", hard=False)))

@@ -46,7 +46,10 @@ class Route:
 
 
 _SHORT = ("402 insufficient_credits", "402 account_owes")
+_PRICED = ("404 unknown_price",)
+_QUOTED = (*_PRICED, "404 quote_not_found", "409 quote_expired")
 _SPENDING = (
+    *_QUOTED,
     *_SHORT,
     "409 account_frozen",
     "409 account_closed",
@@ -107,7 +110,7 @@ ROUTES = (
         (SPEND,),
         "Charge what a hold has set aside",
         answers.Capture,
-        codes=(*_HOLD, "409 capture_exceeds_tolerance", "409 too_many_lots"),
+        codes=(*_HOLD, *_PRICED, "409 hold_not_priced", "409 capture_exceeds_tolerance", "409 too_many_lots"),
         tag="holds",
     ),
     Route(
@@ -115,10 +118,10 @@ ROUTES = (
         "/holds/{id}/extend",
         "hold.extend",
         (SPEND,),
-        "Let a hold last longer",
+        "Let a hold last longer, or pin more",
         answers.Hold,
         status=200,
-        codes=_HOLD,
+        codes=(*_HOLD, *_PRICED, *_SHORT, "409 hold_not_priced", "409 account_frozen", "409 too_many_lots"),
         tag="holds",
     ),
     Route(
@@ -131,6 +134,16 @@ ROUTES = (
         status=200,
         codes=_HOLD,
         tag="holds",
+    ),
+    Route(
+        "POST",
+        "/quotes",
+        "quote",
+        (SPEND,),
+        "Ask what something costs, and have it promised",
+        answers.Quote,
+        codes=(*_PRICED, "409 too_many_lots"),
+        tag="prices",
     ),
     Route(
         "POST",
@@ -217,7 +230,7 @@ ROUTES = (
         "Set what is given and leave the rest; opens the account",
         answers.Account,
         status=200,
-        codes=_ACCOUNT,
+        codes=(*_ACCOUNT, "404 price_list_not_found"),
     ),
     Route(
         "PUT",

@@ -136,12 +136,18 @@ def transaction_view(row: LogRow) -> dict[str, Any]:
         "reason": payload.get("reason"),
         "description": row.text.get("description"),
         "metadata": row.text.get("metadata"),
+        "priced": _priced(payload.get("priced")),
         "imported": {name: payload.get(name) for name in _IMPORTED} if row.type == _OPERATION else None,
         "transaction": row.transaction,
         "account_version": row.version,
         "partition": row.partition,
         "position": row.position,
     }
+
+
+def _priced(priced: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Without the rates that a hold has pinned."""
+    return None if priced is None else {name: priced[name] for name in priced if name not in ("per", "rates")}
 
 
 @router.get(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from services.ledger.domain.allowances import shown, threshold_shown
 from services.ledger.domain.amounts import format_units
-from services.ledger.domain.codec import format_time
+from services.ledger.domain.codec import format_time, plain
 from services.ledger.domain.decide.budgets import describe as budgets_view
 from services.ledger.domain.state import Account, Hold, Lot, Phase, Threshold, reset_due
 from services.ledger.store.reads import ChargeRow, HoldRow
@@ -113,6 +113,7 @@ def _identity(account: Account) -> dict[str, Any]:
         "zone": profile.zone,
         "overdraft": format_units(profile.overdraft_limit, profile.scale),
         "freezes": list(profile.frozen),
+        "price_list": profile.price_list,
     }
 
 
@@ -182,4 +183,5 @@ def charge_view(row: ChargeRow, scale: int) -> dict[str, Any]:
         "member": charge.member,
         "time": format_time(charge.charged_at),
         "parts": parts,
+        "priced": None if charge.priced is None else plain(charge.priced, scale),
     }

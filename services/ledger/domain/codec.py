@@ -20,7 +20,7 @@ from libs.events.envelope import time_text as format_time
 from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import format_units, units_of
 
-__all__ = ["EVENT_TYPES", "TYPE_NAMES", "decode", "encode", "event_of", "format_time", "parse_time"]
+__all__ = ["EVENT_TYPES", "TYPE_NAMES", "decode", "encode", "event_of", "format_time", "parse_time", "plain"]
 
 EventT = TypeVar("EventT")
 Encode = Callable[[Any, int], Any]
@@ -90,6 +90,11 @@ def _from_dict(cls: type[EventT], data: dict[str, Any]) -> EventT:
         decode = decoders[name]
         arguments[name] = item if decode is None else decode(item)
     return cls(**arguments)
+
+
+def plain(part: Any, scale: int) -> dict[str, Any]:
+    """A part of an event as its payload has it."""
+    return _to_dict(part, scale)
 
 
 def encode(event: ev.Event, scale: int) -> bytes:

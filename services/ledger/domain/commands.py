@@ -6,6 +6,7 @@ Who asks, under which key and by which door is not here: a decision does not dep
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.ledger.domain.budgets import Budget
@@ -53,9 +54,22 @@ class Revoke(Command):
     hold: str | None = None
 
 
+@dataclass(slots=True)
+class Ask:
+    """What is to be priced: an operation (`price`) or a `model` with its usage in millionths, or a `quote` of one."""
+
+    price: str | None = None
+    model: str | None = None
+    quote: str | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True, kw_only=True)
 class Charge(Command):
-    amount: int
+    """By an `amount`, or by what `ask` costs."""
+
+    amount: int | None = None
+    ask: Ask | None = None
     service: str | None = None
 
 
@@ -67,7 +81,10 @@ class Refund(Command):
 
 @dataclass(slots=True, kw_only=True)
 class CreateHold(Command):
-    amount: int
+    """By an `amount`, or by what `ask` costs: then its prices are pinned."""
+
+    amount: int | None = None
+    ask: Ask | None = None
     role: str
     ttl_s: int | None = None
     service: str | None = None
@@ -77,19 +94,24 @@ class CreateHold(Command):
 
 @dataclass(slots=True, kw_only=True)
 class CaptureHold(Command):
-    """Without an amount, all that the hold still pins."""
+    """An `amount`, or what `usage` (in millionths) costs by the hold's own prices; neither: all that it still pins."""
 
     hold: str
     amount: int | None = None
+    usage: Mapping[str, int] | None = None
     final: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
 class ExtendHold(Command):
-    """`ttl_s` counts from now; the hold's own limit caps it."""
+    """`ttl_s` counts from now; the hold's own limit caps it. `amount` is pinned beside what is; `usage` is all of the
+    new estimate, at the hold's own prices."""
 
     hold: str
-    ttl_s: int
+    ttl_s: int | None = None
+    amount: int | None = None
+    usage: Mapping[str, int] | None = None
+    partial: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,11 +192,12 @@ class Close(Command):
 
 @dataclass(slots=True, kw_only=True)
 class ChangeAccount(Command):
-    """Sets what is given; `thresholds` replaces the account's own list."""
+    """Sets what is given; `thresholds` replaces the account's own list, an empty `price_list` takes it away."""
 
     zone: str | None = None
     overdraft_limit: int | None = None
     thresholds: tuple[Threshold, ...] | None = None
+    price_list: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -201,6 +224,14 @@ class ResetAllowance(Command):
 @dataclass(slots=True, kw_only=True)
 class Erase(Command):
     """Forget the free texts of this user; the store deletes them in the same transaction."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Quote(Command):
+    """What something would cost, and from which lots; remembered for a time, so that it can be had at this price."""
+
+    ask: Ask
+    service: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def _refunded(e: ev.ChargeRefunded) -> Postings:
     return entries
 
 
-def _held(e: ev.HoldCreated) -> Postings:
+def _held(e: ev.HoldCreated | ev.HoldExtended) -> Postings:
     return [(USER, -e.amount), (HELD, e.amount)]
 
 
@@ -139,6 +139,7 @@ _RULES: dict[type, Callable[[Any], Postings]] = {
     ev.CreditsCharged: _charged,
     ev.ChargeRefunded: _refunded,
     ev.HoldCreated: _held,
+    ev.HoldExtended: _held,
     ev.HoldCaptured: _captured,
     ev.HoldReleased: _released,
     ev.HoldExpired: _released,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from services.ledger.domain import events as ev
+from services.ledger.domain.pricing.card import RateCard
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class ChargeRecord:
 
     budgets: tuple[ev.BudgetUse, ...] = ()
     """The budgets that counted it, each in a period."""
+    priced: ev.Priced | None = None
 
 
 def _parts(lots: Iterable[ev.SliceOf], overdraft: int, owed: int = 0) -> tuple[ChargePart, ...]:
@@ -54,11 +56,12 @@ def charge_record(events: Iterable[ev.Event]) -> ChargeRecord | None:
         match event:
             case ev.CreditsCharged():
                 record = ChargeRecord(event.charge, event.amount, _parts(event.slices, event.overdraft))
-                record.service, record.budgets = event.service, event.budgets
+                record.service, record.budgets, record.priced = event.service, event.budgets, event.priced
             case ev.HoldCaptured():
                 parts = _parts((*event.slices, *event.excess), event.overdraft, event.shortfall)
                 record = ChargeRecord(event.charge, event.amount, parts)
-                record.service, record.hold, record.budgets = event.service, event.hold, event.budgets
+                record.service, record.hold, record.priced = event.service, event.hold, event.priced
+                record.budgets = event.budgets
             case ev.ChargeRefunded() if record is not None:
                 record.refunded = event.refunded_total
                 continue
@@ -79,6 +82,20 @@ class Resolution:
 
 
 @dataclass(slots=True)
+class QuoteRecord:
+    """A price that was promised until `valid_until`: to a user of an app, or to all of them (`user` is "")."""
+
+    id: str
+    app: str
+    user: str
+    asset: str
+    card: RateCard
+    usage: Mapping[str, int]
+    made_at: int
+    valid_until: int
+
+
+@dataclass(slots=True)
 class Loaded:
     """What a decision needs besides its account: found by the ids that the command names, None where there is none.
 
@@ -88,3 +105,4 @@ class Loaded:
     charge: ChargeRecord | None = None
     resolution: Resolution | None = None
     debit: ev.TransferDebited | None = None
+    quote: QuoteRecord | None = None

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Literal
 
 from services.ledger.domain.budgets import BudgetPeriod, Budgets
+from services.ledger.domain.pricing.card import RateCard
 
 Source = Literal["paid", "promo", "allowance", "code", "earned", "refund", "cashback", "referral", "opening"]
 RevokePolicy = Literal["debt", "absorb", "block"]
@@ -127,7 +128,10 @@ class Slice:
 
 @dataclass(slots=True)
 class HoldTerms:
-    """What was agreed when a hold was made; `limit_at` is how far it can be extended."""
+    """What was agreed when a hold was made, or extended by more; `limit_at` is how far its end can be moved.
+
+    `card` are the prices that were pinned for it, by which it can be captured.
+    """
 
     id: str
     amount: int
@@ -137,6 +141,7 @@ class HoldTerms:
     grant: str | None = None
     member: str | None = None
     reference: str | None = None
+    card: RateCard | None = None
 
 
 @dataclass(slots=True)
@@ -237,6 +242,7 @@ class Profile:
     overdraft_limit: int = 0
     frozen: tuple[str, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
+    price_list: str | None = None
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from services.ledger.handlers.commands import KINDS, Kind
 from services.ledger.handlers.items import MODELS
 
 SERVICE = "tallystick.ledger.v1.Ledger"
-_NAMES = {"account.thresholds": "SetThresholds", "account.erase": "EraseTexts"}
+_NAMES = {"account.thresholds": "SetThresholds", "account.erase": "EraseTexts", "quote": "MakeQuote"}
 """Of commands that are no Kafka messages, whose names the others have."""
 _SENT_APART = frozenset({"type", "key"})
 """Fields of an item of a batch that are no fields of its command."""

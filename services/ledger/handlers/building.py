@@ -10,7 +10,8 @@ from libs.service.clock import from_datetime
 from services.ledger.domain import commands as cmd
 from services.ledger.domain.amounts import AmountError, parse_positive, parse_signed
 from services.ledger.domain.budgets import Budget
-from services.ledger.domain.rejections import invalid
+from services.ledger.domain.pricing.exact import COUNT_PLACES, scaled
+from services.ledger.domain.rejections import Rejected, invalid
 from services.ledger.domain.state import CostBasis, Threshold
 
 MANUAL_FREEZE = "manual"
@@ -32,6 +33,52 @@ def _signed(value: str | int, scale: int, field: str) -> int:
 
 def _optional(value: str | int | None, scale: int) -> int | None:
     return None if value is None else _positive(value, scale)
+
+
+def _usage(given: sent.Usage | None) -> dict[str, int] | None:
+    """What was counted, in millionths."""
+    if given is None:
+        return None
+    return {unit: scaled(str(count), COUNT_PLACES) for unit, count in given if count is not None}
+
+
+def _spending(body: sent.ChargeCredits | sent.CreateHold, scale: int) -> tuple[int | None, cmd.Ask | None]:
+    """The amount of a command, or what it asks the price of; 400 unless it is one of them."""
+    if body.amount is not None:
+        for name in ("price", "quantity", "model", "usage", "quote"):
+            if getattr(body, name) is not None:
+                raise _together("amount", name)
+        return _positive(body.amount, scale), None
+    return None, _ask(body, body.quote)
+
+
+def _ask(body: sent.ChargeCredits | sent.CreateHold | sent.QuoteBody, quote: str | None = None) -> cmd.Ask:
+    price, model = body.price, body.model
+    given = [name for name, value in (("price", price), ("model", model), ("quote", quote)) if value is not None]
+    if not given:
+        detail = "What it costs is said by an amount, a price, a model or a quote."
+        raise invalid("price" if isinstance(body, sent.QuoteBody) else "amount", "missing_field", detail)
+    if len(given) > 1:
+        raise _together(*given[:2])
+    if body.quantity is not None and price is None:
+        raise _together(given[0], "quantity")
+    if body.usage is not None and model is None:
+        raise _together(given[0], "usage")
+    if quote is not None:
+        return cmd.Ask(quote=quote)
+    if price is not None:
+        quantity = scaled("1" if body.quantity is None else str(body.quantity), COUNT_PLACES)
+        if not quantity:
+            raise invalid("quantity", "quantity_not_positive", "A quantity is more than zero.")
+        return cmd.Ask(price=price, usage={"quantity": quantity})
+    usage = _usage(body.usage)
+    if usage is None:
+        raise invalid("usage", "missing_field", "What a model costs follows from its usage.")
+    return cmd.Ask(model=model, usage=usage)
+
+
+def _together(one: str, other: str) -> Rejected:
+    return invalid(other, "not_together", f"'{one}' and '{other}' do not go together.")
 
 
 def _time_us(value: datetime | None) -> int | None:
@@ -62,7 +109,8 @@ def revoke(body: sent.RevokeGrantBody, target: str, _role: str, scale: int, labe
 
 def charge(body: sent.ChargeCredits, _target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
     """A charge."""
-    return cmd.Charge(labels=labels, amount=_positive(body.amount, scale), service=body.service)
+    amount, ask = _spending(body, scale)
+    return cmd.Charge(labels=labels, amount=amount, ask=ask, service=body.service)
 
 
 def refund(body: sent.RefundChargeBody, target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
@@ -72,9 +120,11 @@ def refund(body: sent.RefundChargeBody, target: str, _role: str, scale: int, lab
 
 def create_hold(body: sent.CreateHold, _target: str, role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
     """A hold; the caller's role decides how long it may last."""
+    amount, ask = _spending(body, scale)
     return cmd.CreateHold(
         labels=labels,
-        amount=_positive(body.amount, scale),
+        amount=amount,
+        ask=ask,
         role=role,
         ttl_s=body.ttl_s,
         service=body.service,
@@ -85,12 +135,26 @@ def create_hold(body: sent.CreateHold, _target: str, role: str, scale: int, labe
 
 def capture_hold(body: sent.CaptureHoldBody, target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
     """A capture of the hold `target`."""
-    return cmd.CaptureHold(labels=labels, hold=target, amount=_optional(body.amount, scale), final=body.final)
+    if body.amount is not None and body.usage is not None:
+        raise _together("amount", "usage")
+    amount = _optional(body.amount, scale)
+    return cmd.CaptureHold(labels=labels, hold=target, amount=amount, usage=_usage(body.usage), final=body.final)
 
 
-def extend_hold(body: sent.ExtendHoldBody, target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
-    """A later end of the hold `target`."""
-    return cmd.ExtendHold(labels=labels, hold=target, ttl_s=body.ttl_s)
+def extend_hold(body: sent.ExtendHoldBody, target: str, _role: str, scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A later end of the hold `target`, or more that it pins."""
+    if body.amount is not None and body.usage is not None:
+        raise _together("amount", "usage")
+    if body.ttl_s is None and body.amount is None and body.usage is None:
+        raise invalid("ttl_s", "missing_field", "A hold is extended by a time, an amount or a usage.")
+    return cmd.ExtendHold(
+        labels=labels,
+        hold=target,
+        ttl_s=body.ttl_s,
+        amount=_optional(body.amount, scale),
+        usage=_usage(body.usage),
+        partial=body.partial,
+    )
 
 
 def release_hold(_body: sent.Body, target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
@@ -141,6 +205,11 @@ def unfreeze(body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd
     return cmd.Unfreeze(labels=labels, name=body.unique_ref or MANUAL_FREEZE)
 
 
+def quote(body: sent.QuoteBody, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
+    """A quote."""
+    return cmd.Quote(labels=labels, ask=_ask(body), service=body.service)
+
+
 def close(_body: sent.Body, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:
     """The end of an account."""
     return cmd.Close(labels=labels)
@@ -157,7 +226,13 @@ def change(body: sent.ChangeAccountBody, _target: str, _role: str, scale: int, l
     if overdraft is not None and overdraft < 0:
         raise invalid("overdraft", "amount_negative", "An overdraft is zero or more.")
     thresholds = None if body.thresholds is None else _thresholds(body.thresholds, scale)
-    return cmd.ChangeAccount(labels=labels, zone=body.zone, overdraft_limit=overdraft, thresholds=thresholds)
+    return cmd.ChangeAccount(
+        labels=labels,
+        zone=body.zone,
+        overdraft_limit=overdraft,
+        thresholds=thresholds,
+        price_list=body.price_list,
+    )
 
 
 def assign_plan(body: sent.AssignPlanBody, _target: str, _role: str, _scale: int, labels: cmd.Labels) -> cmd.Command:

@@ -30,7 +30,7 @@ class Kind:
     `body` is what HTTP takes; `contract` is what Kafka takes, which for a route with an id in its path has that id as
     `id_field`. `user_field` names the user among the fields; without one, the object of `id_field` says whose it is.
     `names` are fields with the ids of other things of the same user. `claims`: a `unique_ref` makes it happen once for
-    ever.
+    ever. A quote does not come by Kafka: no event would answer it.
     """
 
     name: str
@@ -46,12 +46,13 @@ class Kind:
 _KINDS = (
     Kind("grant", sent.GrantCredits, building.grant, sent.GrantCredits, user_field="user"),
     Kind("grant.revoke", sent.RevokeGrantBody, building.revoke, sent.RevokeGrant, id_field="grant", names=("hold",)),
-    Kind("charge", sent.ChargeCredits, building.charge, sent.ChargeCredits, user_field="user"),
+    Kind("charge", sent.ChargeCredits, building.charge, sent.ChargeCredits, user_field="user", names=("quote",)),
     Kind("charge.refund", sent.RefundChargeBody, building.refund, sent.RefundCharge, id_field="charge"),
-    Kind("hold", sent.CreateHold, building.create_hold, sent.CreateHold, user_field="user", names=("grant",)),
+    Kind("hold", sent.CreateHold, building.create_hold, sent.CreateHold, user_field="user", names=("grant", "quote")),
     Kind("hold.capture", sent.CaptureHoldBody, building.capture_hold, sent.CaptureHold, id_field="hold"),
     Kind("hold.extend", sent.ExtendHoldBody, building.extend_hold, sent.ExtendHold, id_field="hold"),
     Kind("hold.release", sent.ReleaseHoldBody, building.release_hold, sent.ReleaseHold, id_field="hold"),
+    Kind("quote", sent.QuoteBody, building.quote, user_field="user", claims=False),
     Kind("transfer", sent.TransferCredits, building.transfer, sent.TransferCredits, user_field="from_user"),
     Kind("adjustment", sent.AdjustBalance, building.adjust, sent.AdjustBalance, user_field="user"),
     Kind("action", sent.PerformAction, building.act, sent.PerformAction, user_field="user"),
@@ -181,7 +182,7 @@ def request_for(
     named = [getattr(fields, name) for name in kind.names]
     return Request(
         app=origin.app,
-        user="" if user_field is None else given[user_field],
+        user="" if user_field is None else given.get(user_field, ""),
         asset=fields.asset,
         type=kind.name,
         build=lambda scale: build(fields, target, role, scale, labels),

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from libs.service.clock import from_datetime
 from services.ledger.domain.amounts import UNITS_MAX
 
-_AMOUNTS = frozenset({"amount", "balance_after", "overdraft", "below", "rearm_at", "limit"})
+_AMOUNTS = frozenset({"amount", "balance_after", "overdraft", "below", "rearm_at", "limit", "quantity", "seconds"})
 _LOOSE = ("reference", "description", "metadata")
 """Fields in which two requests for the same `unique_ref` may differ."""
 _DECIMAL = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]*?)0*)?", re.ASCII)

@@ -12,10 +12,19 @@ from libs.service.clock import from_datetime
 from libs.service.db import Pool
 from services.ledger.domain import codec
 from services.ledger.domain import events as ev
-from services.ledger.domain.records import Resolution
+from services.ledger.domain.records import QuoteRecord, Resolution
 from services.ledger.domain.state import Account, Lot
 from services.ledger.store.columns import columns
-from services.ledger.store.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, LOT_COLUMNS, account_of, hold_of, lot_of
+from services.ledger.store.rows import (
+    ACCOUNT_COLUMNS,
+    HOLD_COLUMNS,
+    LOT_COLUMNS,
+    QUOTE_COLUMNS,
+    account_of,
+    hold_of,
+    lot_of,
+    quote_of,
+)
 
 
 class Fetcher(Protocol):
@@ -85,6 +94,7 @@ class Loaded:
     objects: dict[str, list[tuple[int, ev.Event]]] = field(default_factory=dict)
     lots: dict[str, Lot] = field(default_factory=dict)
     transfers: dict[str, StoredTransfer] = field(default_factory=dict)
+    quotes: dict[str, QuoteRecord] = field(default_factory=dict)
 
 
 def _keys(*names: str) -> str:
@@ -146,7 +156,7 @@ async def load_accounts(pool: Fetcher, keys: Sequence[AccountKey], into: Loaded)
 
 
 async def load_targets(pool: Pool, ids: Sequence[str], into: Loaded) -> None:
-    """Whose these holds, grants, charges and transfers are, and how far they have come."""
+    """Whose these holds, grants, charges and transfers are, and how far they have come; what these quotes promise."""
     by_word: dict[str, list[str]] = {}
     for target in ids:
         by_word.setdefault(target.partition("_")[0], []).append(target)
@@ -154,6 +164,9 @@ async def load_targets(pool: Pool, ids: Sequence[str], into: Loaded) -> None:
         await _load_holds(pool, by_word["hold"], into)
     if "grant" in by_word:
         await load_lots(pool, by_word["grant"], into)
+    if "quote" in by_word:
+        rows = await pool.fetch(f"SELECT {QUOTE_COLUMNS} FROM quotes WHERE id = ANY ($1)", by_word["quote"])
+        into.quotes.update({row["id"]: quote_of(row) for row in rows})
     if "transfer" in by_word:
         await _load_transfers(pool, by_word["transfer"], into)
     objects = by_word.get("charge", []) + by_word.get("transfer", [])

@@ -365,3 +365,15 @@ async def forget_results_before(pool: Pool, moment: datetime, limit: int) -> Non
         moment,
         limit,
     )
+
+
+async def has_quotes_before(pool: Pool, moment: datetime) -> bool:
+    """Whether quotes are kept whose time was over before `moment`."""
+    return await pool.fetchval("SELECT EXISTS (SELECT FROM quotes WHERE ends_at < $1)", moment) is True
+
+
+async def forget_quotes_before(pool: Pool, moment: datetime, limit: int) -> None:
+    """Delete up to `limit` quotes whose time was over before `moment`."""
+    await pool.execute(
+        "DELETE FROM quotes WHERE id = ANY (ARRAY (SELECT id FROM quotes WHERE ends_at < $1 LIMIT $2))", moment, limit
+    )

@@ -18,7 +18,7 @@ from services.ledger.store.log_reads import TABLES
 SCHEMA = "rebuild"
 _ONE_AT_A_TIME = 0x7A11_5712
 _LOCK_TIMEOUT_MS = 2_000
-_JSON = frozenset({"cost_basis", "origin", "slices"})
+_JSON = frozenset({"card", "cost_basis", "origin", "slices"})
 
 
 class RebuildRunningError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ from asyncpg import Record
 
 from libs.service.clock import from_datetime, to_datetime
 from services.ledger.domain.budgets import Budget, Budgets, Count, Reservation
+from services.ledger.domain.pricing.card import Rate, RateCard
+from services.ledger.domain.records import QuoteRecord
 from services.ledger.domain.state import (
     Account,
     Allowance,
@@ -36,10 +38,11 @@ LOT_COLUMNS = (
     "id, partition, app, user_id, asset, amount, source, priority, granted_at, effective_at, expires_at, scope,"
     " cost_basis, origin, remaining, pinned, phase, revoked, broken, revoking, revoke_policy, live"
 )
+QUOTE_COLUMNS = "id, app, user_id, asset, card, usage, made_at, valid_until"
 _ALLOWANCE = fields(Allowance)
 HOLD_COLUMNS = (
     "id, partition, app, user_id, asset, amount, created_at, limit_at, expires_at, service, grant_id, member,"
-    " reference, slices, captured, status, resolved_at"
+    " reference, slices, captured, status, resolved_at, card"
 )
 
 
@@ -69,6 +72,8 @@ def facts_of(account: Account) -> str:
             [t.level, t.rearm_at] if t.percent is None else [t.level, t.rearm_at, t.percent, t.rearm_percent]
             for t in profile.thresholds
         ]
+    if profile.price_list is not None:
+        facts["price_list"] = profile.price_list
     if account.earned:
         facts["earned"] = account.earned
     if account.crossings:
@@ -127,6 +132,7 @@ def account_of(row: Record) -> Account:
         facts.get("overdraft_limit", 0),
         tuple(facts.get("frozen", ())),
         tuple(Threshold(*pair) for pair in facts.get("thresholds", ())),
+        facts.get("price_list"),
     )
     return Account(
         profile,
@@ -191,6 +197,7 @@ def hold_of(row: Record) -> Hold:
         row["grant_id"],
         row["member"],
         row["reference"],
+        None if row["card"] is None else card_of(row["card"]),
     )
     slices = tuple(Slice(lot, amount) for lot, amount in orjson.loads(row["slices"]))
     return Hold(terms, slices, from_datetime(row["expires_at"]), row["captured"])
@@ -247,4 +254,45 @@ def hold_row(account: Account, hold: Hold, status: str = "open", resolved_at: in
         "captured": hold.captured,
         "status": status,
         "resolved_at": moment(resolved_at),
+        "card": None if terms.card is None else card_row(terms.card),
     }
+
+
+def card_row(card: RateCard) -> dict[str, Any]:
+    """A rate card in JSON terms."""
+    told = asdict(card)
+    return {**told, "rates": [[rate.unit, rate.price, rate.over] for rate in card.rates]}
+
+
+def card_of(text: str) -> RateCard:
+    """The rate card of its JSON text."""
+    told = orjson.loads(text)
+    return RateCard(**{**told, "rates": tuple(Rate(*rate) for rate in told["rates"])})
+
+
+def quote_row(quote: QuoteRecord) -> dict[str, Any]:
+    """A quote as a row to insert, in JSON terms."""
+    return {
+        "id": quote.id,
+        "app": quote.app,
+        "user_id": quote.user,
+        "asset": quote.asset,
+        "card": card_row(quote.card),
+        "usage": dict(quote.usage),
+        "made_at": moment(quote.made_at),
+        "valid_until": moment(quote.valid_until),
+    }
+
+
+def quote_of(row: Record) -> QuoteRecord:
+    """The quote of a row."""
+    return QuoteRecord(
+        row["id"],
+        row["app"],
+        row["user_id"],
+        row["asset"],
+        card_of(row["card"]),
+        orjson.loads(row["usage"]),
+        from_datetime(row["made_at"]),
+        from_datetime(row["valid_until"]),
+    )

@@ -323,6 +323,11 @@ class PartitionCheck(LogCheck):
             lot = account.lots.get(event.grant or "")
             free = account.free(event.service) if event.grant is None or lot is None else lot.free
             left = free + account.overdraft_left - account.owed
+        elif isinstance(event, ev.HoldExtended) and event.amount:
+            terms = account.holds[event.hold].terms
+            lot = account.lots.get(terms.grant or "")
+            free = account.free(terms.service) if terms.grant is None or lot is None else lot.free
+            left = free + account.overdraft_left - account.owed
         elif isinstance(event, ev.TransferDebited):
             left = account.available()
         elif isinstance(event, ev.HoldCaptured) and event.overdraft:

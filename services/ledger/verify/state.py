@@ -23,7 +23,7 @@ from services.ledger.verify.checks import Place
 from services.ledger.verify.fold import AccountKey
 
 SEPARATOR = "\x1f"
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE places (
     partition INTEGER PRIMARY KEY, position INTEGER, hash BLOB, epoch INTEGER, times TEXT, clearing TEXT
@@ -38,7 +38,7 @@ CREATE TABLE identity (log TEXT);
 _TIMES = frozenset(
     {"changed_at", "due_at", "granted_at", "effective_at", "expires_at", "created_at", "limit_at", "resolved_at"}
 )
-_JSON = frozenset({"cost_basis", "origin", "slices"})
+_JSON = frozenset({"card", "cost_basis", "origin", "slices"})
 
 
 class StateInUseError(Exception):

@@ -20,7 +20,7 @@ from services.ledger.verify.checks import Findings
 from services.ledger.verify.fold import AccountKey, Fold
 
 Row = dict[str, Any]
-_JSON = frozenset({"cost_basis", "origin", "slices"})
+_JSON = frozenset({"card", "cost_basis", "origin", "slices"})
 _TOLD_ELSEWHERE = {"completed": ("status", "settled_at"), "refused": ("status", "refusal", "settled_at")}
 """What the sender's partition cannot say of a transfer: the other one tells of its credit, nobody of its refusal."""
 

@@ -16,6 +16,9 @@ from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.budgets import Budget
 from services.ledger.domain.config import AppConfig
+from services.ledger.domain.evolve.holds import pinned_card
+from services.ledger.domain.pricing.cost import cost
+from services.ledger.domain.pricing.exact import COUNT_PLACES, scaled
 from services.ledger.domain.state import Threshold
 
 SECOND_US = 1_000_000
@@ -99,21 +102,46 @@ def _revoke(e: ev.GrantRevoked, _config: AppConfig, _asker: Asker) -> cmd.Comman
     return cmd.Revoke(grant=e.grant, amount=e.amount, policy=e.policy, hold=e.hold)
 
 
+def _usage(priced: ev.Priced) -> dict[str, int]:
+    return {each.unit: scaled(each.count, COUNT_PLACES) for each in priced.usage}
+
+
+def _ask(priced: ev.Priced | None) -> cmd.Ask | None:
+    """What was priced, to be priced again. What a quote had promised stays the amount that it was."""
+    if priced is None or priced.quote is not None:
+        return None
+    return cmd.Ask(price=priced.price, model=priced.model, usage=_usage(priced))
+
+
 def _charge(e: ev.CreditsCharged, _config: AppConfig, _asker: Asker) -> cmd.Command:
-    return cmd.Charge(amount=e.amount, service=e.service)
+    ask = _ask(e.priced)
+    return cmd.Charge(amount=e.amount if ask is None else None, ask=ask, service=e.service)
 
 
-def _hold(e: ev.HoldCreated, _config: AppConfig, asker: Asker) -> cmd.Command:
+def _hold(e: ev.HoldCreated, config: AppConfig, asker: Asker) -> cmd.Command:
     ttl_s = (e.expires_at - e.at) // SECOND_US
-    return cmd.CreateHold(amount=e.amount, role=asker.role, ttl_s=ttl_s, service=e.service, grant=e.grant)
+    ask, partial = _ask(e.priced), False
+    if e.priced is not None and ask is not None:
+        # It took less than it would have cost only where it might.
+        partial = e.amount < cost(pinned_card(e.priced), ask.usage, config.scales[e.asset]).amount
+    amount = e.amount if ask is None else None
+    return cmd.CreateHold(
+        amount=amount, ask=ask, role=asker.role, ttl_s=ttl_s, service=e.service, grant=e.grant, partial=partial
+    )
 
 
 def _capture(e: ev.HoldCaptured, _config: AppConfig, _asker: Asker) -> cmd.Command:
-    return cmd.CaptureHold(hold=e.hold, amount=e.amount, final=e.final)
+    if _ask(e.priced) is None or e.priced is None:
+        return cmd.CaptureHold(hold=e.hold, amount=e.amount, final=e.final)
+    return cmd.CaptureHold(hold=e.hold, usage=_usage(e.priced), final=e.final)
 
 
 def _extend(e: ev.HoldExtended, _config: AppConfig, _asker: Asker) -> cmd.Command:
-    return cmd.ExtendHold(hold=e.hold, ttl_s=max((e.expires_at - e.at) // SECOND_US, 1))
+    ttl_s = max((e.expires_at - e.at) // SECOND_US, 1)
+    if _ask(e.priced) is None or e.priced is None:
+        return cmd.ExtendHold(hold=e.hold, ttl_s=ttl_s, amount=e.amount or None)
+    # With what there was, which may have been less than the estimate.
+    return cmd.ExtendHold(hold=e.hold, ttl_s=ttl_s, usage=_usage(e.priced), partial=True)
 
 
 def _thresholds(given: tuple[ev.ThresholdOf, ...] | None) -> tuple[Threshold, ...] | None:
@@ -123,7 +151,12 @@ def _thresholds(given: tuple[ev.ThresholdOf, ...] | None) -> tuple[Threshold, ..
 def _changed(e: ev.AccountChanged, _config: AppConfig, _asker: Asker) -> cmd.Command:
     if e.erased:
         return cmd.Erase()
-    return cmd.ChangeAccount(zone=e.zone, overdraft_limit=e.overdraft_limit, thresholds=_thresholds(e.thresholds))
+    return cmd.ChangeAccount(
+        zone=e.zone,
+        overdraft_limit=e.overdraft_limit,
+        thresholds=_thresholds(e.thresholds),
+        price_list=e.price_list,
+    )
 
 
 def _credited(e: ev.TransferCredited, _config: AppConfig, _asker: Asker) -> cmd.Command:

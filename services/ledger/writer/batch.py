@@ -24,6 +24,7 @@ from services.ledger.requests import Answer, ApplyConfig, BuryMessage, CompleteR
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
 from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult
+from services.ledger.store.rows import quote_row
 from services.ledger.writer.atomic import decide_together
 from services.ledger.writer.effects import Effects
 from services.ledger.writer.finding import Finder, Situation
@@ -189,7 +190,7 @@ class Batch:
 
     def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Context]:
         account = self._find.account(key)
-        partition = partition_of(key[0], key[1], self._situation.partitions)
+        partition = partition_of(key[0], key[1] or APP_ACCOUNT, self._situation.partitions)
         if account is None:
             account = Account(Profile(*key, scale=config.scales[key[2]], partition=partition))
         self._effects.found(key, account)
@@ -310,6 +311,9 @@ class Batch:
         partition = account.profile.partition
         position = self.log.touch(partition).position
         answer = Answer(outcome.status, orjson.dumps({**outcome.body, "position": position, "partition": partition}))
+        if outcome.quote is not None:
+            self.layer.quotes[outcome.quote.id] = outcome.quote
+            self.rows.add("quotes", quote_row(outcome.quote))
         if outcome.events:
             self._claim(request, str(outcome.body["id"]), answer)
             if request.transfer is not None:

@@ -92,6 +92,8 @@ class Finder:
             names += [s.lot for event in events for s in slices_of(event)]
             records.charge = charge_record(events)
             records.debit = next((e for e in events if isinstance(e, ev.TransferDebited)), None)
+        for name in request.named:
+            records.quote = records.quote or newest(self._layers.quotes, name) or loaded.quotes.get(name)
         for name in names:
             resolution = newest(self._layers.resolutions, name) or loaded.resolutions.get(name)
             records.resolution = records.resolution or resolution

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from services.ledger.domain import events as ev
 from services.ledger.domain.config import AppConfig
-from services.ledger.domain.records import Resolution
+from services.ledger.domain.records import QuoteRecord, Resolution
 from services.ledger.domain.state import Account, Lot, pruned
 from services.ledger.store.load import AccountKey, RefKey, ResultKey, StoredRef, StoredResult, StoredTransfer
 
@@ -72,6 +72,7 @@ class Layer:
     resolutions: dict[str, Resolution] = field(default_factory=dict)
     objects: dict[str, list[tuple[int, ev.Event]]] = field(default_factory=dict)
     transfers: dict[str, StoredTransfer] = field(default_factory=dict)
+    quotes: dict[str, QuoteRecord] = field(default_factory=dict)
     configs: dict[str, AppConfig] = field(default_factory=dict)
     cursors: dict[Place, int] = field(default_factory=dict)
     told: dict[CommandKey, bool] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Layer:
         self.owners.update(upper.owners)
         self.resolutions.update(upper.resolutions)
         self.transfers.update(upper.transfers)
+        self.quotes.update(upper.quotes)
 
 
 class Committed:
@@ -105,6 +107,7 @@ class Committed:
         self.resolutions: Recent[str, Resolution] = Recent(recent_max)
         self.objects: Recent[str, list[tuple[int, ev.Event]]] = Recent(recent_max)
         self.transfers: Recent[str, StoredTransfer] = Recent(recent_max)
+        self.quotes: Recent[str, QuoteRecord] = Recent(recent_max)
         self.configs: dict[str, AppConfig] = {}
         self.cursors: dict[Place, int] = {}
         self.told: Recent[CommandKey, bool] = Recent(recent_max)
@@ -128,6 +131,7 @@ class Committed:
         self.resolutions.update(upper.resolutions)
         self.objects.update(upper.objects)
         self.transfers.update(upper.transfers)
+        self.quotes.update(upper.quotes)
         self.configs.update(upper.configs)
         self.cursors.update(upper.cursors)
         self.told.update(upper.told)
@@ -143,6 +147,7 @@ class Layers:
         "lots",
         "objects",
         "owners",
+        "quotes",
         "refs",
         "resolutions",
         "results",
@@ -159,6 +164,7 @@ class Layers:
         self.resolutions: tuple[Lookup[str, Resolution], ...] = tuple(layer.resolutions for layer in layers)
         self.objects: tuple[Lookup[str, list[tuple[int, ev.Event]]], ...] = tuple(layer.objects for layer in layers)
         self.transfers: tuple[Lookup[str, StoredTransfer], ...] = tuple(layer.transfers for layer in layers)
+        self.quotes: tuple[Lookup[str, QuoteRecord], ...] = tuple(layer.quotes for layer in layers)
         self.configs: tuple[Lookup[str, AppConfig], ...] = tuple(layer.configs for layer in layers)
         self.cursors: tuple[Lookup[Place, int], ...] = tuple(layer.cursors for layer in layers)
         self.told: tuple[Lookup[CommandKey, bool], ...] = tuple(layer.told for layer in layers)

@@ -77,6 +77,11 @@ def _targets(request: Request, layers: Layers, loaded: Loaded) -> list[str]:
 
 def _at_hand(name: str, layers: Layers, loaded: Loaded) -> bool:
     word = name.partition("_")[0]
+    if word == "quote":
+        quote = newest(layers.quotes, name)
+        if quote is not None:
+            loaded.quotes[name] = quote
+        return quote is not None
     key = newest(layers.owners, name) if word in ("hold", "grant") else None
     account = None if key is None else newest(layers.accounts, key)
     if key is None or account is None or not (name in account.holds or name in account.lots):

@@ -22,11 +22,16 @@ from libs.events.contracts.ledger.fields import (
     Label,
     Members,
     Metadata,
+    Model,
     Moment,
     Name,
+    PriceList,
+    Quantity,
+    QuoteId,
     Reason,
     RevokePolicy,
     Seconds,
+    Tokens,
     User,
     Zone,
 )
@@ -48,6 +53,23 @@ class Body(BaseModel):
     description: Description | None = None
     metadata: Metadata | None = None
     member: User | None = None
+
+
+class Usage(BaseModel):
+    """How much was, or will be, used. Tokens as OpenAI counts them: `input` is all of the prompt, with those of it that
+    were `cached` or written to the cache; `output` is all of the answer, `reasoning` included. `quantity` is of an
+    operation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    input: Tokens | None = None
+    output: Tokens | None = None
+    cached: Tokens | None = None
+    cache_write: Tokens | None = None
+    reasoning: Tokens | None = None
+    images: Tokens | None = None
+    seconds: Quantity | None = None
+    quantity: Quantity | None = None
 
 
 class CostBasis(BaseModel):
@@ -135,11 +157,18 @@ class RevokeGrant(RevokeGrantBody, Command):
 
 @contract("ledger.charge_credits.v1")
 class ChargeCredits(Body, Command):
-    """Take credits now; `service` adds the lots that may be spent on it only."""
+    """Take credits now: an `amount`, what a `price` (an operation) costs for its `quantity` (default 1), what a `model`
+    costs for its `usage`, or what a `quote` says; exactly one of them. `service` adds the lots that may be spent on it
+    only."""
 
     user: User
-    amount: Amount
+    amount: Amount | None = None
     service: Name | None = None
+    price: Name | None = None
+    quantity: Quantity | None = None
+    model: Model | None = None
+    usage: Usage | None = None
+    quote: QuoteId | None = None
 
 
 class RefundChargeBody(Body):
@@ -157,21 +186,29 @@ class RefundCharge(RefundChargeBody, Command):
 
 @contract("ledger.create_hold.v1")
 class CreateHold(Body, Command):
-    """Reserve credits for `ttl_s` seconds; `partial` takes what there is, if that is less."""
+    """Reserve credits for `ttl_s` seconds, as many as a charge of the same would take; `partial` takes what there is,
+    if that is less. Prices are pinned: a capture or an extension by `usage` goes by them."""
 
     user: User
-    amount: Amount
+    amount: Amount | None = None
     service: Name | None = None
     ttl_s: Seconds | None = None
     grant: GrantId | None = None
     partial: bool = False
+    price: Name | None = None
+    quantity: Quantity | None = None
+    model: Model | None = None
+    usage: Usage | None = None
+    quote: QuoteId | None = None
 
 
 class CaptureHoldBody(Body):
-    """Charge what a hold reserves; without an amount, all of it. `final` releases the rest."""
+    """Charge what a hold reserves, or what `usage` costs at its prices; without either, all of it. `final` releases the
+    rest."""
 
     amount: Amount | None = None
     final: bool = True
+    usage: Usage | None = None
 
 
 @contract("ledger.capture_hold.v1")
@@ -182,16 +219,32 @@ class CaptureHold(CaptureHoldBody, Command):
 
 
 class ExtendHoldBody(Body):
-    """Let a hold last until `ttl_s` seconds from now."""
+    """Let a hold last until `ttl_s` seconds from now, or reserve more: `amount` beside what it has, or as much as a new
+    estimate of all the `usage` costs; `partial` takes what there is, if that is less."""
 
-    ttl_s: Seconds
+    ttl_s: Seconds | None = None
+    amount: Amount | None = None
+    usage: Usage | None = None
+    partial: bool = False
 
 
 @contract("ledger.extend_hold.v1")
 class ExtendHold(ExtendHoldBody, Command):
-    """Let a hold last until `ttl_s` seconds from now."""
+    """Let a hold last longer, or reserve more."""
 
     hold: HoldId
+
+
+class QuoteBody(Body):
+    """What something costs, for a user (and from which of his credits) or for anybody. Nothing is recorded of it, so
+    its labels are for nobody."""
+
+    user: User | None = None
+    service: Name | None = None
+    price: Name | None = None
+    quantity: Quantity | None = None
+    model: Model | None = None
+    usage: Usage | None = None
 
 
 class ReleaseHoldBody(Body):
@@ -291,6 +344,7 @@ class ChangeAccountBody(Body):
     zone: Zone | None = None
     overdraft: Amount | None = None
     thresholds: Thresholds | None = None
+    price_list: PriceList | None = None
 
 
 @contract("ledger.change_account.v1")

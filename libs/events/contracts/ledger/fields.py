@@ -28,9 +28,12 @@ from libs.events.ids import InvalidIdError, parse_id
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LAYOUT = str.maketrans("", "", "\n\t")
 _AMOUNT_LENGTH_MAX = 64
+_QUANTITY = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6}0{0,12})?", re.ASCII)
+_QUANTITY_MAX = 10**12
 _YEAR_MIN, _YEAR_MAX = 1970, 9000
 _USER = r"[A-Za-z0-9._:-]{1,128}"
 _NAME = r"[A-Za-z0-9._:/-]{1,64}"
+_MODEL = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
 _REASON = r"[a-z0-9_]{1,64}"
 _ULID = r"[0-9a-f]{2}[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
@@ -43,6 +46,15 @@ def _amount(value: Any) -> str | int:
     if type(value) is int:
         return value
     raise PydanticCustomError("amount_not_string", "An amount is a decimal string; floats are refused.")
+
+
+def _quantity(value: Any) -> str | int:
+    if type(value) is str and _QUANTITY.fullmatch(value) is not None:
+        return value
+    if type(value) is int and 0 <= value <= _QUANTITY_MAX:
+        return value
+    detail = "A quantity is an integer or a decimal string with at most six decimals, from 0 to 10^12."
+    raise PydanticCustomError("invalid_quantity", detail)
 
 
 def _clean(text: str) -> str:
@@ -111,6 +123,18 @@ Amount = Annotated[
 ]
 """Credits as somebody asks for them: a decimal string, or an integer that means whole credits."""
 
+Quantity = Annotated[
+    str | int,
+    PlainValidator(_quantity),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}, {"type": "integer", "minimum": 0}]}
+    ),
+]
+"""How much of something: a decimal string with at most six decimals, or an integer."""
+
+Tokens = Annotated[int, Field(ge=0, le=10**12)]
+"""A number of things that are counted whole."""
+
 User = Annotated[
     str,
     AfterValidator(_matching(_USER, "invalid_user", "A user is 1 to 128 of the characters A-Z, a-z, 0-9 and . _ : -")),
@@ -124,6 +148,20 @@ Name = Annotated[
     _schema(_NAME),
 ]
 """What an app calls a service, an asset or an action."""
+
+Model = Annotated[
+    str,
+    AfterValidator(_matching(_MODEL, "invalid_model", "A model is 1 to 128 of A-Z, a-z, 0-9 and . _ : / @ + -")),
+    _schema(_MODEL),
+]
+"""A model as the app's price book names it: `openai/gpt-4o-mini`."""
+
+PriceList = Annotated[
+    str,
+    AfterValidator(_matching(r"[a-z0-9_]{0,64}", "invalid_name", "A list of prices is 0 to 64 of a-z, 0-9 and _")),
+    _schema("[a-z0-9_]{0,64}"),
+]
+"""A customer's list of prices; an empty one: the ordinary prices."""
 
 Reason = Annotated[
     str,
@@ -151,6 +189,7 @@ Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)]
 
 GrantId = Annotated[str, AfterValidator(_id_of("grant")), _schema("grant_" + _ULID)]
 ChargeId = Annotated[str, AfterValidator(_id_of("charge")), _schema("charge_" + _ULID)]
+QuoteId = Annotated[str, AfterValidator(_id_of("quote")), _schema("quote_" + _ULID)]
 HoldId = Annotated[str, AfterValidator(_id_of("hold")), _schema("hold_" + _ULID)]
 
 Seconds = Annotated[int, Field(gt=0, le=31_622_400)]

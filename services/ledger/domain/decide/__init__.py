@@ -8,10 +8,10 @@ from typing import Any
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
-from services.ledger.domain.decide import accounts, allowances, granting, importing, spending, transfers
+from services.ledger.domain.decide import accounts, allowances, granting, importing, pricing, spending, transfers
 from services.ledger.domain.decide.due import apply_due
 from services.ledger.domain.decide.recorder import Context, Decision, Recorder
-from services.ledger.domain.records import Resolution
+from services.ledger.domain.records import QuoteRecord, Resolution
 from services.ledger.domain.rejections import Rejected
 from services.ledger.domain.state import Account
 
@@ -40,6 +40,7 @@ _RULES: dict[type, Callable[[Recorder, Any], Decision]] = {
     cmd.Erase: accounts.erase,
     cmd.AssignPlan: allowances.assign,
     cmd.ResetAllowance: allowances.reset,
+    cmd.Quote: pricing.quote,
 }
 
 
@@ -52,7 +53,7 @@ class Outcome:
     """What a command came to. `due` events happened whatever became of the command; `events` are its own.
 
     `account` is the account after all of them. `rejected` is set when the command was refused; then `events` is
-    empty and `body` too.
+    empty and `body` too. `quote` is to be remembered with it.
     """
 
     account: Account
@@ -61,6 +62,7 @@ class Outcome:
     status: int
     body: dict[str, Any]
     rejected: Rejected | None = None
+    quote: QuoteRecord | None = None
 
 
 def balances(recorder: Recorder, service: str | None) -> dict[str, str]:
@@ -112,5 +114,7 @@ def decide(account: Account, command: cmd.Command, context: Context) -> Outcome:
     except Rejected as rejected:
         return Outcome(account, due, [], rejected.status, {}, rejected)
     recorder.finish()
-    decision.body.update(balances(recorder, getattr(command, "service", None)))
-    return Outcome(recorder.account, due, recorder.events, decision.status, decision.body)
+    body = decision.body
+    for name, value in balances(recorder, getattr(command, "service", None)).items():
+        body.setdefault(name, value)
+    return Outcome(recorder.account, due, recorder.events, decision.status, body, quote=decision.quote)

@@ -29,7 +29,11 @@ def change(recorder: Recorder, command: cmd.ChangeAccount) -> Decision:
             ev.ThresholdOf(ev.Units(t.level), ev.Units(t.rearm_at), t.percent, t.rearm_percent)
             for t in command.thresholds
         )
-    if event.zone is not None or event.overdraft_limit is not None or event.thresholds is not None:
+    if command.price_list is not None and command.price_list != (profile.price_list or ""):
+        if command.price_list and command.price_list not in recorder.context.config.book.lists:
+            raise not_found("price_list")
+        event.price_list = command.price_list
+    if event != ev.AccountChanged():
         recorder.record_main(event)
     return Decision(200, describe(recorder))
 
@@ -44,6 +48,7 @@ def describe(recorder: Recorder) -> dict[str, object]:
         "zone": profile.zone,
         "overdraft": recorder.amount(profile.overdraft_limit),
         "freezes": list(profile.frozen),
+        "price_list": profile.price_list,
         "thresholds": [threshold_shown(t, profile.scale) for t in profile.thresholds],
     }
 

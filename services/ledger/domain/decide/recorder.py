@@ -14,7 +14,7 @@ from services.ledger.domain.commands import Labels
 from services.ledger.domain.config import AppConfig
 from services.ledger.domain.evolve import fold, know_due, rearm
 from services.ledger.domain.postings import effect
-from services.ledger.domain.records import Loaded
+from services.ledger.domain.records import Loaded, QuoteRecord
 from services.ledger.domain.rejections import conflict
 from services.ledger.domain.state import Account, Lot, Phase, Threshold
 
@@ -39,6 +39,8 @@ class Decision:
 
     status: int
     body: dict[str, Any]
+    quote: QuoteRecord | None = None
+    """A quote that is to be remembered."""
 
 
 class Recorder:

@@ -5,18 +5,21 @@ A budget refuses what it does not allow after the balance has been asked, and ne
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.codec import format_time
 from services.ledger.domain.decide import budgets
+from services.ledger.domain.decide.pricing import Bill, bill, bill_of_hold, priced_view
 from services.ledger.domain.decide.recorder import Decision, Recorder, returned, split
 from services.ledger.domain.postings import REVENUE, REVOKED
 from services.ledger.domain.rejections import Rejected, conflict, invalid, not_found
 from services.ledger.domain.state import Account, Hold, Lot, Slice
 
 SECOND_US = 1_000_000
+Slices = tuple[ev.SliceOf, ...]
 
 
 def require_open(account: Account) -> None:
@@ -54,34 +57,68 @@ def charge(recorder: Recorder, command: cmd.Charge) -> Decision:
     """Take credits now: lots in burn-down order, then the account's overdraft."""
     account = recorder.account
     require_spendable(account)
+    cost = bill(recorder, command.amount, command.ask)
     available = account.available(command.service)
-    if command.amount > available:
-        raise short(recorder, command.amount, available, available + account.owed)
-    uses = budgets.charged(recorder, command.labels, command.amount)
-    slices = split(account.burn_order(command.service), command.amount)
+    if cost.amount > available:
+        raise short(recorder, cost.amount, available, available + account.owed)
+    uses = budgets.charged(recorder, command.labels, cost.amount)
+    slices = split(account.burn_order(command.service), cost.amount)
     charge_id = recorder.context.ids.new("charge")
+    recorder.open()
     recorder.record_main(
         ev.CreditsCharged(
             charge=charge_id,
-            amount=ev.Units(command.amount),
+            amount=ev.Units(cost.amount),
             slices=tuple(slices),
-            overdraft=ev.Units(command.amount - sum(s.amount for s in slices)),
+            overdraft=ev.Units(cost.amount - sum(s.amount for s in slices)),
             service=command.service,
             budgets=uses,
+            priced=cost.priced,
         )
     )
     budgets.tell(recorder, uses)
-    return Decision(201, {"id": charge_id, "amount": recorder.amount(command.amount), "service": command.service})
+    body = {"id": charge_id, "amount": recorder.amount(cost.amount), "service": command.service}
+    return Decision(201, {**body, **priced_view(recorder, cost.priced)})
 
 
-def _hold_lots(recorder: Recorder, command: cmd.CreateHold) -> list[Lot]:
-    account = recorder.account
-    if command.grant is None:
-        return account.burn_order(command.service)
-    lot = account.lots.get(command.grant)
+def _hold_lots(account: Account, service: str | None, grant: str | None) -> list[Lot]:
+    if grant is None:
+        return account.burn_order(service)
+    lot = account.lots.get(grant)
     if lot is None:
         raise not_found("grant")
     return [lot] if lot.free > 0 else []
+
+
+@dataclass(slots=True)
+class _Pin:
+    """What a hold would pin: `wanted` of `lots`, or with `partial` what there is. `labels` say whose budgets count."""
+
+    wanted: int
+    lots: list[Lot]
+    partial: bool
+    service: str | None
+    grant: str | None
+    labels: cmd.Labels
+
+
+def _pinned(recorder: Recorder, pin: _Pin) -> tuple[Slices, budgets.Uses]:
+    """The slices that are pinned, and what budgets count then; 402 if there is too little, 409 if a budget forbids it.
+
+    Holds never draw on an overdraft.
+    """
+    account = recorder.account
+    free = sum(lot.free for lot in pin.lots)
+    scope_free = free if pin.grant is not None else account.free(pin.service)
+    without_debt = min(free, scope_free + account.overdraft_left)
+    holdable = min(free, scope_free + account.overdraft_left - account.owed)
+    least = min(1, pin.wanted) if pin.partial else pin.wanted
+    if least > holdable:
+        raise short(recorder, least, holdable, without_debt)
+    asked = budgets.claims(recorder, pin.labels)
+    budgets.check(recorder, asked, least)
+    amount = min(pin.wanted, holdable, budgets.left(asked))
+    return tuple(split(pin.lots, amount)), budgets.counted(asked, amount)
 
 
 def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
@@ -97,30 +134,25 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
     if len(account.holds) >= open_max:
         detail = f"The account has {len(account.holds)} open holds; the app allows {open_max}."
         raise conflict("too_many_holds", detail, {"holds": len(account.holds), "limit": open_max})
-    lots = _hold_lots(recorder, command)
-    free = sum(lot.free for lot in lots)
-    scope_free = free if command.grant is not None else account.free(command.service)
-    without_debt = min(free, scope_free + account.overdraft_left)
-    holdable = min(free, scope_free + account.overdraft_left - account.owed)
-    least = 1 if command.partial else command.amount
-    if least > holdable:
-        raise short(recorder, least, holdable, without_debt)
-    asked = budgets.claims(recorder, command.labels)
-    budgets.check(recorder, asked, least)
-    amount = min(command.amount, holdable, budgets.left(asked))
-    uses = budgets.counted(asked, amount)
+    cost = bill(recorder, command.amount, command.ask, pinned=True)
+    lots = _hold_lots(account, command.service, command.grant)
+    pin = _Pin(cost.amount, lots, command.partial, command.service, command.grant, command.labels)
+    slices, uses = _pinned(recorder, pin)
+    amount = sum(s.amount for s in slices)
     hold_id = recorder.context.ids.new("hold")
+    recorder.open()
     expires_at = ev.Time(recorder.now + ttl_s * SECOND_US)
     recorder.record_main(
         ev.HoldCreated(
             hold=hold_id,
             amount=ev.Units(amount),
-            slices=tuple(split(lots, amount)),
+            slices=slices,
             expires_at=expires_at,
             limit_at=ev.Time(recorder.now + max_s * SECOND_US),
             service=command.service,
             grant=command.grant,
             budgets=uses,
+            priced=cost.priced,
         )
     )
     budgets.tell(recorder, uses)
@@ -134,6 +166,7 @@ def create_hold(recorder: Recorder, command: cmd.CreateHold) -> Decision:
             "expires_at": format_time(expires_at),
             "service": command.service,
             "grant": command.grant,
+            **priced_view(recorder, cost.priced),
         },
     )
 
@@ -184,8 +217,11 @@ def _escaped_revoke(lot: Lot, captured: int) -> int:
 def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
     """Charge what a hold has pinned; what exceeds it comes from free credits, then the overdraft, then is owed."""
     hold = open_hold(recorder, command.hold)
-    amount = hold.remaining if command.amount is None else command.amount
-    if amount <= 0:
+    cost = Bill(hold.remaining if command.amount is None else command.amount)
+    if command.usage is not None:
+        cost = bill_of_hold(recorder, hold, command.usage)
+    amount = cost.amount
+    if amount <= 0 and cost.priced is None:
         raise invalid("amount", "amount_not_positive", "The hold has nothing left to capture; release it instead.")
     _check_tolerance(recorder, hold, amount)
     account = recorder.account
@@ -212,6 +248,7 @@ def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
             released=returned(account, rest) if command.final and rest else None,
             service=hold.terms.service,
             budgets=uses,
+            priced=cost.priced,
         )
     )
     budgets.tell(recorder, uses)
@@ -228,24 +265,57 @@ def capture_hold(recorder: Recorder, command: cmd.CaptureHold) -> Decision:
             "amount": recorder.amount(amount),
             "captured": recorder.amount(hold.captured + amount),
             "shortfall": recorder.amount(shortfall),
+            **priced_view(recorder, cost.priced),
         },
     )
 
 
 def extend_hold(recorder: Recorder, command: cmd.ExtendHold) -> Decision:
-    """Move a hold's end to `ttl_s` from now, never earlier than it is and never beyond its limit."""
+    """Move a hold's end to `ttl_s` from now, never earlier than it is and never beyond its limit; pin more for it.
+
+    `amount` is more than now; `usage` is all of a new estimate, of which what was captured and what is pinned are a
+    part. Nothing is ever let go.
+    """
     hold = open_hold(recorder, command.hold)
-    asked = min(recorder.now + command.ttl_s * SECOND_US, hold.terms.limit_at)
-    expires_at = ev.Time(max(asked, hold.expires_at))
-    recorder.record_main(ev.HoldExtended(hold=command.hold, expires_at=expires_at))
+    expires_at = hold.expires_at
+    if command.ttl_s is not None:
+        expires_at = max(min(recorder.now + command.ttl_s * SECOND_US, hold.terms.limit_at), expires_at)
+    cost = Bill(command.amount or 0)
+    if command.usage is not None:
+        cost = bill_of_hold(recorder, hold, command.usage)
+        cost.amount = max(0, cost.amount - hold.captured - hold.remaining)
+    slices: Slices = ()
+    uses: budgets.Uses = ()
+    if cost.amount:
+        require_spendable(recorder.account)
+        terms = hold.terms
+        gone = terms.grant is not None and terms.grant not in recorder.account.lots
+        lots = [] if gone else _hold_lots(recorder.account, terms.service, terms.grant)
+        labels = replace(command.labels, member=terms.member)
+        pin = _Pin(cost.amount, lots, command.partial, terms.service, terms.grant, labels)
+        slices, uses = _pinned(recorder, pin)
+    more = sum(s.amount for s in slices)
+    recorder.record_main(
+        ev.HoldExtended(
+            hold=command.hold,
+            expires_at=ev.Time(expires_at),
+            budgets=uses,
+            amount=ev.Units(more),
+            slices=slices,
+            priced=cost.priced,
+        )
+    )
+    budgets.tell(recorder, uses)
     return Decision(
         200,
         {
             "id": command.hold,
             "status": "open",
-            "amount": recorder.amount(hold.terms.amount),
+            "amount": recorder.amount(hold.terms.amount + more),
+            "added": recorder.amount(more),
             "captured": recorder.amount(hold.captured),
             "expires_at": format_time(expires_at),
+            **priced_view(recorder, cost.priced),
         },
     )
 

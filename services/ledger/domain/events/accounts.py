@@ -23,6 +23,8 @@ class AccountChanged(AccountEvent):
     started: SliceOf | None = None
     overdraft_repaid: Units = ZERO
     due_at: Time | None = None
+    price_list: str | None = None
+    """The account's list of prices from now on; empty: the ordinary prices."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from services.ledger.domain.events.parts import (
     EarnedTimes,
     EarnedUnder,
     NewLot,
+    Priced,
     SliceOf,
     Time,
     Units,
@@ -58,6 +59,7 @@ class CreditsCharged(AccountEvent):
     overdraft: Units = ZERO
     service: str | None = None
     budgets: tuple[BudgetUse, ...] = ()
+    priced: Priced | None = None
 
 
 @dataclass(slots=True, kw_only=True)

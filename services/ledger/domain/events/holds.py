@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.ledger.domain.events.parts import ZERO, AccountEvent, BudgetUse, Returned, SliceOf, Time, Units
+from services.ledger.domain.events.parts import ZERO, AccountEvent, BudgetUse, Priced, Returned, SliceOf, Time, Units
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,13 +17,19 @@ class HoldCreated(AccountEvent):
     service: str | None = None
     grant: str | None = None
     budgets: tuple[BudgetUse, ...] = ()
+    priced: Priced | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class HoldExtended(AccountEvent):
+    """`amount` is what the hold pins more than before, out of `slices`."""
+
     hold: str
     expires_at: Time
     budgets: tuple[BudgetUse, ...] = ()
+    amount: Units = ZERO
+    slices: tuple[SliceOf, ...] = ()
+    priced: Priced | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +49,7 @@ class HoldCaptured(AccountEvent):
     released: Returned | None = None
     service: str | None = None
     budgets: tuple[BudgetUse, ...] = ()
+    priced: Priced | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NewType
 
 from services.ledger.domain.budgets import BudgetPeriod
+from services.ledger.domain.pricing.card import Count, Line, Rate
 from services.ledger.domain.state import CostBasis, Origin, Source
 
 Units = NewType("Units", int)
@@ -121,6 +122,27 @@ class EarnedUnder:
     period: BudgetPeriod
     earned: Units
     until: Time | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Priced:
+    """What an amount was worked out from: `usage` of an operation (`price`) or a `model`, at price version `version`.
+
+    `lines` are exact; their sum, marked up, raised to the minimum and rounded up once, is the amount. `per` and `rates`
+    are there where they are pinned for later: in a hold.
+    """
+
+    version: int
+    usage: tuple[Count, ...]
+    lines: tuple[Line, ...]
+    price: str | None = None
+    model: str | None = None
+    markup_percent: str = "0"
+    minimum: Units = ZERO
+    price_list: str | None = None
+    quote: str | None = None
+    per: int = 1
+    rates: tuple[Rate, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

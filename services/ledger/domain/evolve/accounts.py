@@ -22,6 +22,8 @@ def _account_changed(a: Account, e: ev.AccountChanged) -> None:
         changes["overdraft_limit"] = e.overdraft_limit
     if e.thresholds is not None:
         changes["thresholds"] = tuple(Threshold(t.level, t.rearm_at, t.percent, t.rearm_percent) for t in e.thresholds)
+    if e.price_list is not None:
+        changes["price_list"] = e.price_list or None
     if changes:
         a.profile = replace(a.profile, **changes)
     if e.started is not None:

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from services.ledger.domain import events as ev
 from services.ledger.domain.evolve.budgets import count, draw, let_go, reserve
 from services.ledger.domain.evolve.lots import Rules, take, unpin
+from services.ledger.domain.pricing.card import RateCard
 from services.ledger.domain.state import STALE, Account, Hold, HoldTerms, Slice
 
 
-def _hold_created(a: Account, e: ev.HoldCreated) -> None:
-    lots = a.lots = dict(a.lots)
-    for s in e.slices:
+def _pin(account: Account, slices: Iterable[ev.SliceOf]) -> None:
+    lots = account.lots = dict(account.lots)
+    for s in slices:
         lots[s.lot] = lots[s.lot].moved(0, s.amount)
-    terms = HoldTerms(e.hold, e.amount, e.at, e.limit_at, e.service, e.grant, e.member, e.reference)
+
+
+def _together(slices: tuple[Slice, ...], more: Iterable[ev.SliceOf]) -> tuple[Slice, ...]:
+    """One slice of each lot: what is more of a lot joins what there is of it."""
+    amounts = {s.lot: s.amount for s in slices}
+    for s in more:
+        amounts[s.lot] = amounts.get(s.lot, 0) + s.amount
+    return tuple(Slice(lot, amount) for lot, amount in amounts.items())
+
+
+def pinned_card(priced: ev.Priced) -> RateCard:
+    """The prices that a hold has pinned."""
+    return RateCard(
+        version=priced.version,
+        rates=priced.rates,
+        price=priced.price,
+        model=priced.model,
+        per=priced.per,
+        markup_percent=priced.markup_percent,
+        minimum=priced.minimum,
+        price_list=priced.price_list,
+        quote=priced.quote,
+    )
+
+
+def _hold_created(a: Account, e: ev.HoldCreated) -> None:
+    _pin(a, e.slices)
+    card = None if e.priced is None else pinned_card(e.priced)
+    terms = HoldTerms(e.hold, e.amount, e.at, e.limit_at, e.service, e.grant, e.member, e.reference, card)
     a.holds = {**a.holds, e.hold: Hold(terms, tuple(Slice(s.lot, s.amount) for s in e.slices), e.expires_at)}
     a.due_at = e.expires_at if a.due_at is None else min(a.due_at, e.expires_at)
     count(a, e.budgets, e.at)
@@ -23,8 +53,15 @@ def _hold_created(a: Account, e: ev.HoldCreated) -> None:
 
 def _hold_extended(a: Account, e: ev.HoldExtended) -> None:
     hold = a.holds[e.hold]
-    a.holds = {**a.holds, e.hold: Hold(hold.terms, hold.slices, e.expires_at, hold.captured)}
+    terms, slices = hold.terms, hold.slices
+    if e.amount:
+        _pin(a, e.slices)
+        terms = replace(terms, amount=terms.amount + e.amount)
+        slices = _together(slices, e.slices)
+    a.holds = {**a.holds, e.hold: Hold(terms, slices, e.expires_at, hold.captured)}
     a.due_at = STALE
+    count(a, e.budgets, e.at)
+    reserve(a, e.hold, e.amount, e.budgets)
 
 
 def _without(slices: tuple[Slice, ...], taken: Iterable[ev.SliceOf]) -> tuple[Slice, ...]:

@@ -51,8 +51,9 @@ def _held(e: ev.HoldCreated, say: Say) -> Reason:
     return Reason("held", f"{say(e.amount)} were set aside{_for(e.service)} until {format_time(e.expires_at)}.")
 
 
-def _extended(e: ev.HoldExtended, _say: Say) -> Reason:
-    return Reason("hold_extended", f"A hold was extended to {format_time(e.expires_at)}.")
+def _extended(e: ev.HoldExtended, say: Say) -> Reason:
+    more = f", and {say(e.amount)} more were set aside for it" if e.amount else ""
+    return Reason("hold_extended", f"A hold was extended to {format_time(e.expires_at)}{more}.")
 
 
 def _captured(e: ev.HoldCaptured, say: Say) -> Reason:

@@ -31,6 +31,24 @@ class Rate:
 
 
 @dataclass(slots=True, frozen=True)
+class Count:
+    """How much of a unit was used, as a decimal string."""
+
+    unit: str
+    count: str
+
+
+@dataclass(slots=True, frozen=True)
+class Line:
+    """A part of a price: `count` of a unit at `unit_price` (for one, or for `per` tokens) is `amount`, not rounded."""
+
+    unit: str
+    count: str
+    unit_price: str
+    amount: str
+
+
+@dataclass(slots=True, frozen=True)
 class RateCard:
     """The rates of one operation (`price`) or one `model`, of the price version `version`.
 

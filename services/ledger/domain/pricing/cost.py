@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from services.ledger.domain.amounts import UNITS_MAX
-from services.ledger.domain.pricing.card import PART_OF, TOKENS, UNITS, Rate, RateCard
+from services.ledger.domain.pricing.card import PART_OF, TOKENS, UNITS, Count, Line, Rate, RateCard
 from services.ledger.domain.pricing.exact import (
     COUNT_PLACES,
     PERCENT_PLACES,
@@ -27,17 +27,8 @@ PER_PLACES = 6
 LINE_PLACES = PRICE_PLACES + COUNT_PLACES + PER_PLACES
 _PERCENT = 100 * 10**PERCENT_PLACES
 _TOTAL_PLACES = LINE_PLACES + PERCENT_PLACES + 2
-_ONE = 10**COUNT_PLACES
-
-
-@dataclass(slots=True, frozen=True)
-class Line:
-    """A part of a price: `count` of a unit at `price` (for one, or for `per` tokens) is `amount`, not rounded."""
-
-    unit: str
-    count: str
-    price: str
-    amount: str
+ONE = 10**COUNT_PLACES
+"""One of a unit: usage is in millionths."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,6 +60,11 @@ def cost(card: RateCard, usage: Usage, scale: int) -> Cost:
     return Cost(amount, tuple(lines))
 
 
+def counts(usage: Usage) -> tuple[Count, ...]:
+    """A use as it is recorded: what was counted at all, in the order of :data:`UNITS`."""
+    return tuple(Count(unit, shown(usage[unit], COUNT_PLACES)) for unit in UNITS if usage.get(unit))
+
+
 def _rates(card: RateCard) -> dict[str, list[Rate]]:
     """The rates of each unit, the lowest band first."""
     rates: dict[str, list[Rate]] = {}
@@ -83,9 +79,9 @@ def _graduated(card: RateCard, usage: Usage) -> Iterator[Part]:
         if unit != "quantity" and usage[unit]:
             raise _unpriced(card, unit)
     quantity = usage.get("quantity", 0)
-    ends = [rate.over * _ONE for rate in card.rates[1:]] + [quantity]
+    ends = [rate.over * ONE for rate in card.rates[1:]] + [quantity]
     for rate, end in zip(card.rates, ends, strict=True):
-        part = min(quantity, end) - rate.over * _ONE
+        part = min(quantity, end) - rate.over * ONE
         if part > 0:
             yield "quantity", part, rate
 
@@ -107,7 +103,7 @@ def _of_model(card: RateCard, usage: Usage) -> Iterator[Part]:
         bands = rates.get(unit) or rates.get(PART_OF.get(unit, ""))
         if bands is None:
             raise _unpriced(card, unit)
-        yield unit, count, next(rate for rate in reversed(bands) if rate.over == 0 or whole > rate.over * _ONE)
+        yield unit, count, next(rate for rate in reversed(bands) if rate.over == 0 or whole > rate.over * ONE)
 
 
 def _unpriced(card: RateCard, unit: str) -> Rejected:

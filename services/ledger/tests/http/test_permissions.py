@@ -31,6 +31,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/charges": {"user": "ann", "amount": "1"},
     "/holds": {"user": "ann", "amount": "1"},
     "/extend": {"ttl_s": 5},
+    "/quotes": {"user": "ann", "price": "text"},
     "/transfers": {"from_user": "ann", "to_user": "bob", "amount": "1"},
     "/adjustments": {"user": "ann", "amount": "1", "reason": "fix"},
     "/actions": {"user": "ann", "action": "jump"},
@@ -81,7 +82,7 @@ class World:
         found = next((self.ids[word] for word in self.ids if path.startswith(f"/{word}/")), "")
         path = path.replace("{id}", found).replace("{user}", "ann").replace("{key}", "moved")
         body = next((BODIES[end] for end in BODIES if path.endswith(end)), {}) if method != "GET" else None
-        params = {"user": "ann"} if path.startswith("/commands/") else None
+        params = {"user": "ann"} if path.startswith(("/commands/", "/prices")) else None
         answer = await caller.send(method, path, body, params=params, headers=headers)
         streamed = answer.headers["content-type"].startswith("text/event-stream")
         content = {"events": answer.text} if streamed else answer.json()

@@ -37,6 +37,7 @@ class Account(_message.Message):
     ZONE_FIELD_NUMBER: _builtins.int
     OVERDRAFT_FIELD_NUMBER: _builtins.int
     FREEZES_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
     settled: _builtins.str
     held: _builtins.str
@@ -49,6 +50,7 @@ class Account(_message.Message):
     status: _builtins.str
     zone: _builtins.str
     overdraft: _builtins.str
+    price_list: _builtins.str
     @_builtins.property
     def freezes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -68,18 +70,23 @@ class Account(_message.Message):
         zone: _builtins.str | None = ...,
         overdraft: _builtins.str = ...,
         freezes: _abc.Iterable[_builtins.str] | None = ...,
+        price_list: _builtins.str | None = ...,
         thresholds: _abc.Iterable[Global___Threshold] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_id", b"_id", "_zone", b"_zone", "id", b"id", "zone", b"zone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_id", b"_id", "_price_list", b"_price_list", "_zone", b"_zone", "id", b"id", "price_list", b"price_list", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_id", b"_id", "_zone", b"_zone", "available", b"available", "freezes", b"freezes", "held", b"held", "id", b"id", "overdraft", b"overdraft", "owed", b"owed", "partition", b"partition", "position", b"position", "settled", b"settled", "status", b"status", "thresholds", b"thresholds", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_id", b"_id", "_price_list", b"_price_list", "_zone", b"_zone", "available", b"available", "freezes", b"freezes", "held", b"held", "id", b"id", "overdraft", b"overdraft", "owed", b"owed", "partition", b"partition", "position", b"position", "price_list", b"price_list", "settled", b"settled", "status", b"status", "thresholds", b"thresholds", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__id: _TypeAlias = _typing.Literal["id"]  # noqa: Y015
     _WhichOneofArgType__id: _TypeAlias = _typing.Literal["_id", b"_id"]  # noqa: Y015
+    _WhichOneofReturnType__price_list: _TypeAlias = _typing.Literal["price_list"]  # noqa: Y015
+    _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
     _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
     _WhichOneofArgType__zone: _TypeAlias = _typing.Literal["_zone", b"_zone"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__id) -> _WhichOneofReturnType__id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_list) -> _WhichOneofReturnType__price_list | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
 
@@ -145,6 +152,7 @@ class AccountRecord(_message.Message):
     ZONE_FIELD_NUMBER: _builtins.int
     OVERDRAFT_FIELD_NUMBER: _builtins.int
     FREEZES_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     ALLOWANCE_FIELD_NUMBER: _builtins.int
@@ -163,6 +171,7 @@ class AccountRecord(_message.Message):
     status: _builtins.str
     zone: _builtins.str
     overdraft: _builtins.str
+    price_list: _builtins.str
     plan: _builtins.str
     asset: _builtins.str
     opened_at: _builtins.str
@@ -189,6 +198,7 @@ class AccountRecord(_message.Message):
         zone: _builtins.str | None = ...,
         overdraft: _builtins.str = ...,
         freezes: _abc.Iterable[_builtins.str] | None = ...,
+        price_list: _builtins.str | None = ...,
         thresholds: _abc.Iterable[Global___Threshold] | None = ...,
         plan: _builtins.str | None = ...,
         allowance: Global___Allowance | None = ...,
@@ -197,9 +207,9 @@ class AccountRecord(_message.Message):
         closed_at: _builtins.str | None = ...,
         account_version: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_plan", b"_plan", "_zone", b"_zone", "allowance", b"allowance", "closed_at", b"closed_at", "id", b"id", "plan", b"plan", "zone", b"zone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_plan", b"_plan", "_price_list", b"_price_list", "_zone", b"_zone", "allowance", b"allowance", "closed_at", b"closed_at", "id", b"id", "plan", b"plan", "price_list", b"price_list", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_plan", b"_plan", "_zone", b"_zone", "account_version", b"account_version", "allowance", b"allowance", "asset", b"asset", "available", b"available", "closed_at", b"closed_at", "freezes", b"freezes", "held", b"held", "id", b"id", "opened_at", b"opened_at", "overdraft", b"overdraft", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "settled", b"settled", "status", b"status", "thresholds", b"thresholds", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_id", b"_id", "_plan", b"_plan", "_price_list", b"_price_list", "_zone", b"_zone", "account_version", b"account_version", "allowance", b"allowance", "asset", b"asset", "available", b"available", "closed_at", b"closed_at", "freezes", b"freezes", "held", b"held", "id", b"id", "opened_at", b"opened_at", "overdraft", b"overdraft", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "price_list", b"price_list", "settled", b"settled", "status", b"status", "thresholds", b"thresholds", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__closed_at: _TypeAlias = _typing.Literal["closed_at"]  # noqa: Y015
     _WhichOneofArgType__closed_at: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at"]  # noqa: Y015
@@ -207,6 +217,8 @@ class AccountRecord(_message.Message):
     _WhichOneofArgType__id: _TypeAlias = _typing.Literal["_id", b"_id"]  # noqa: Y015
     _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
     _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
+    _WhichOneofReturnType__price_list: _TypeAlias = _typing.Literal["price_list"]  # noqa: Y015
+    _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
     _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
     _WhichOneofArgType__zone: _TypeAlias = _typing.Literal["_zone", b"_zone"]  # noqa: Y015
     @_typing.overload
@@ -215,6 +227,8 @@ class AccountRecord(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__id) -> _WhichOneofReturnType__id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_list) -> _WhichOneofReturnType__price_list | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
 
@@ -826,6 +840,7 @@ class Capture(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     CAPTURED_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
+    PRICED_FIELD_NUMBER: _builtins.int
     settled: _builtins.str
     held: _builtins.str
     owed: _builtins.str
@@ -838,6 +853,8 @@ class Capture(_message.Message):
     amount: _builtins.str
     captured: _builtins.str
     shortfall: _builtins.str
+    @_builtins.property
+    def priced(self) -> Global___Priced: ...
     def __init__(
         self,
         *,
@@ -853,10 +870,11 @@ class Capture(_message.Message):
         amount: _builtins.str = ...,
         captured: _builtins.str = ...,
         shortfall: _builtins.str = ...,
+        priced: Global___Priced | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["priced", b"priced"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "available", b"available", "captured", b"captured", "charge", b"charge", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "position", b"position", "settled", b"settled", "shortfall", b"shortfall", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "available", b"available", "captured", b"captured", "charge", b"charge", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "position", b"position", "priced", b"priced", "settled", b"settled", "shortfall", b"shortfall", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -898,6 +916,7 @@ class CaptureHoldRequest(_message.Message):
     MEMBER_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     asset: _builtins.str
@@ -911,6 +930,8 @@ class CaptureHoldRequest(_message.Message):
     hold: _builtins.str
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def usage(self) -> Global___Usage: ...
     def __init__(
         self,
         *,
@@ -924,11 +945,12 @@ class CaptureHoldRequest(_message.Message):
         member: _builtins.str | None = ...,
         amount: _builtins.str | None = ...,
         final: _builtins.bool | None = ...,
+        usage: Global___Usage | None = ...,
         hold: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_final", b"_final", "_hold", b"_hold", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "amount", b"amount", "asset", b"asset", "description", b"description", "final", b"final", "hold", b"hold", "member", b"member", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_final", b"_final", "_hold", b"_hold", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "amount", b"amount", "asset", b"asset", "description", b"description", "final", b"final", "hold", b"hold", "member", b"member", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_final", b"_final", "_hold", b"_hold", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "amount", b"amount", "asset", b"asset", "description", b"description", "final", b"final", "hold", b"hold", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_final", b"_final", "_hold", b"_hold", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "amount", b"amount", "asset", b"asset", "description", b"description", "final", b"final", "hold", b"hold", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
@@ -1006,6 +1028,7 @@ class ChangeAccountRequest(_message.Message):
     ZONE_FIELD_NUMBER: _builtins.int
     OVERDRAFT_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     asset: _builtins.str
@@ -1016,6 +1039,7 @@ class ChangeAccountRequest(_message.Message):
     member: _builtins.str
     zone: _builtins.str
     overdraft: _builtins.str
+    price_list: _builtins.str
     user: _builtins.str
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
@@ -1035,11 +1059,12 @@ class ChangeAccountRequest(_message.Message):
         zone: _builtins.str | None = ...,
         overdraft: _builtins.str | None = ...,
         thresholds: _abc.Iterable[Global___ThresholdSetting] | None = ...,
+        price_list: _builtins.str | None = ...,
         user: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_overdraft", b"_overdraft", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "_zone", b"_zone", "asset", b"asset", "description", b"description", "member", b"member", "overdraft", b"overdraft", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_overdraft", b"_overdraft", "_price_list", b"_price_list", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "_zone", b"_zone", "asset", b"asset", "description", b"description", "member", b"member", "overdraft", b"overdraft", "price_list", b"price_list", "reason", b"reason", "reference", b"reference", "unique_ref", b"unique_ref", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_overdraft", b"_overdraft", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "_zone", b"_zone", "asset", b"asset", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "overdraft", b"overdraft", "reason", b"reason", "reference", b"reference", "thresholds", b"thresholds", "unique_ref", b"unique_ref", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_overdraft", b"_overdraft", "_price_list", b"_price_list", "_reason", b"_reason", "_reference", b"_reference", "_unique_ref", b"_unique_ref", "_user", b"_user", "_zone", b"_zone", "asset", b"asset", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "overdraft", b"overdraft", "price_list", b"price_list", "reason", b"reason", "reference", b"reference", "thresholds", b"thresholds", "unique_ref", b"unique_ref", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
     _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
@@ -1049,6 +1074,8 @@ class ChangeAccountRequest(_message.Message):
     _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
     _WhichOneofReturnType__overdraft: _TypeAlias = _typing.Literal["overdraft"]  # noqa: Y015
     _WhichOneofArgType__overdraft: _TypeAlias = _typing.Literal["_overdraft", b"_overdraft"]  # noqa: Y015
+    _WhichOneofReturnType__price_list: _TypeAlias = _typing.Literal["price_list"]  # noqa: Y015
+    _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
     _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
@@ -1067,6 +1094,8 @@ class ChangeAccountRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__overdraft) -> _WhichOneofReturnType__overdraft | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_list) -> _WhichOneofReturnType__price_list | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
     @_typing.overload
@@ -1095,6 +1124,7 @@ class Charge(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
+    PRICED_FIELD_NUMBER: _builtins.int
     settled: _builtins.str
     held: _builtins.str
     owed: _builtins.str
@@ -1104,6 +1134,8 @@ class Charge(_message.Message):
     id: _builtins.str
     amount: _builtins.str
     service: _builtins.str
+    @_builtins.property
+    def priced(self) -> Global___Priced: ...
     def __init__(
         self,
         *,
@@ -1116,10 +1148,11 @@ class Charge(_message.Message):
         id: _builtins.str = ...,
         amount: _builtins.str = ...,
         service: _builtins.str | None = ...,
+        priced: Global___Priced | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_service", b"_service", "service", b"service"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_service", b"_service", "priced", b"priced", "service", b"service"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_service", b"_service", "amount", b"amount", "available", b"available", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_service", b"_service", "amount", b"amount", "available", b"available", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "position", b"position", "priced", b"priced", "service", b"service", "settled", b"settled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
     _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
@@ -1129,7 +1162,10 @@ Global___Charge: _TypeAlias = Charge  # noqa: Y015
 
 @_typing.final
 class ChargeCreditsRequest(_message.Message):
-    """Take credits now; `service` adds the lots that may be spent on it only."""
+    """Take credits now: an `amount`, what a `price` (an operation) costs for its `quantity` (default 1), what a
+    `model` costs for its `usage`, or what a `quote` says; exactly one of them. `service` adds the lots that may
+    be spent on it only.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1164,6 +1200,11 @@ class ChargeCreditsRequest(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     asset: _builtins.str
     reference: _builtins.str
@@ -1174,8 +1215,14 @@ class ChargeCreditsRequest(_message.Message):
     user: _builtins.str
     amount: _builtins.str
     service: _builtins.str
+    price: _builtins.str
+    quantity: _builtins.str
+    model: _builtins.str
+    quote: _builtins.str
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def usage(self) -> Global___Usage: ...
     def __init__(
         self,
         *,
@@ -1190,10 +1237,15 @@ class ChargeCreditsRequest(_message.Message):
         user: _builtins.str | None = ...,
         amount: _builtins.str | None = ...,
         service: _builtins.str | None = ...,
+        price: _builtins.str | None = ...,
+        quantity: _builtins.str | None = ...,
+        model: _builtins.str | None = ...,
+        usage: Global___Usage | None = ...,
+        quote: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "member", b"member", "reason", b"reason", "reference", b"reference", "service", b"service", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_model", b"_model", "_price", b"_price", "_quantity", b"_quantity", "_quote", b"_quote", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "member", b"member", "model", b"model", "price", b"price", "quantity", b"quantity", "quote", b"quote", "reason", b"reason", "reference", b"reference", "service", b"service", "unique_ref", b"unique_ref", "usage", b"usage", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "reason", b"reason", "reference", b"reference", "service", b"service", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_model", b"_model", "_price", b"_price", "_quantity", b"_quantity", "_quote", b"_quote", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "model", b"model", "price", b"price", "quantity", b"quantity", "quote", b"quote", "reason", b"reason", "reference", b"reference", "service", b"service", "unique_ref", b"unique_ref", "usage", b"usage", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
@@ -1203,6 +1255,14 @@ class ChargeCreditsRequest(_message.Message):
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
     _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
     _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
+    _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
     _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
@@ -1221,6 +1281,14 @@ class ChargeCreditsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
     @_typing.overload
@@ -1342,6 +1410,7 @@ class CommandRequest(_message.Message):
     CAPTURE_HOLD_FIELD_NUMBER: _builtins.int
     EXTEND_HOLD_FIELD_NUMBER: _builtins.int
     RELEASE_HOLD_FIELD_NUMBER: _builtins.int
+    MAKE_QUOTE_FIELD_NUMBER: _builtins.int
     ADJUST_BALANCE_FIELD_NUMBER: _builtins.int
     PERFORM_ACTION_FIELD_NUMBER: _builtins.int
     IMPORT_OPERATION_FIELD_NUMBER: _builtins.int
@@ -1372,6 +1441,8 @@ class CommandRequest(_message.Message):
     def extend_hold(self) -> Global___ExtendHoldRequest: ...
     @_builtins.property
     def release_hold(self) -> Global___ReleaseHoldRequest: ...
+    @_builtins.property
+    def make_quote(self) -> Global___MakeQuoteRequest: ...
     @_builtins.property
     def adjust_balance(self) -> Global___AdjustBalanceRequest: ...
     @_builtins.property
@@ -1410,6 +1481,7 @@ class CommandRequest(_message.Message):
         capture_hold: Global___CaptureHoldRequest | None = ...,
         extend_hold: Global___ExtendHoldRequest | None = ...,
         release_hold: Global___ReleaseHoldRequest | None = ...,
+        make_quote: Global___MakeQuoteRequest | None = ...,
         adjust_balance: Global___AdjustBalanceRequest | None = ...,
         perform_action: Global___PerformActionRequest | None = ...,
         import_operation: Global___ImportOperationRequest | None = ...,
@@ -1424,11 +1496,11 @@ class CommandRequest(_message.Message):
         set_thresholds: Global___SetThresholdsRequest | None = ...,
         transfer_credits: Global___TransferCreditsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "make_quote", b"make_quote", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "make_quote", b"make_quote", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["grant_credits", "revoke_grant", "charge_credits", "refund_charge", "create_hold", "capture_hold", "extend_hold", "release_hold", "adjust_balance", "perform_action", "import_operation", "freeze_account", "unfreeze_account", "close_account", "erase_texts", "change_account", "set_budgets", "assign_plan", "reset_allowance", "set_thresholds", "transfer_credits"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["grant_credits", "revoke_grant", "charge_credits", "refund_charge", "create_hold", "capture_hold", "extend_hold", "release_hold", "make_quote", "adjust_balance", "perform_action", "import_operation", "freeze_account", "unfreeze_account", "close_account", "erase_texts", "change_account", "set_budgets", "assign_plan", "reset_allowance", "set_thresholds", "transfer_credits"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1451,6 +1523,7 @@ class CommandResult(_message.Message):
     HOLD_FIELD_NUMBER: _builtins.int
     CAPTURE_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
     ADJUSTMENT_FIELD_NUMBER: _builtins.int
     EARNING_FIELD_NUMBER: _builtins.int
     IMPORTED_OPERATION_FIELD_NUMBER: _builtins.int
@@ -1477,6 +1550,8 @@ class CommandResult(_message.Message):
     def capture(self) -> Global___Capture: ...
     @_builtins.property
     def release(self) -> Global___Release: ...
+    @_builtins.property
+    def quote(self) -> Global___Quote: ...
     @_builtins.property
     def adjustment(self) -> Global___Adjustment: ...
     @_builtins.property
@@ -1505,6 +1580,7 @@ class CommandResult(_message.Message):
         hold: Global___Hold | None = ...,
         capture: Global___Capture | None = ...,
         release: Global___Release | None = ...,
+        quote: Global___Quote | None = ...,
         adjustment: Global___Adjustment | None = ...,
         earning: Global___Earning | None = ...,
         imported_operation: Global___ImportedOperation | None = ...,
@@ -1513,11 +1589,11 @@ class CommandResult(_message.Message):
         plan: Global___Plan | None = ...,
         transfer: Global___Transfer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "refund", b"refund", "release", b"release", "revocation", b"revocation", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "quote", b"quote", "refund", b"refund", "release", b"release", "revocation", b"revocation", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "refund", b"refund", "release", b"release", "replayed", b"replayed", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "quote", b"quote", "refund", b"refund", "release", b"release", "replayed", b"replayed", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["problem", "grant", "revocation", "charge", "refund", "hold", "capture", "release", "adjustment", "earning", "imported_operation", "account", "budgets_set", "plan", "transfer"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["problem", "grant", "revocation", "charge", "refund", "hold", "capture", "release", "quote", "adjustment", "earning", "imported_operation", "account", "budgets_set", "plan", "transfer"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -1580,7 +1656,9 @@ Global___CostBasis: _TypeAlias = CostBasis  # noqa: Y015
 
 @_typing.final
 class CreateHoldRequest(_message.Message):
-    """Reserve credits for `ttl_s` seconds; `partial` takes what there is, if that is less."""
+    """Reserve credits for `ttl_s` seconds, as many as a charge of the same would take; `partial` takes what there
+    is, if that is less. Prices are pinned: a capture or an extension by `usage` goes by them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1618,6 +1696,11 @@ class CreateHoldRequest(_message.Message):
     TTL_S_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     asset: _builtins.str
     reference: _builtins.str
@@ -1631,8 +1714,14 @@ class CreateHoldRequest(_message.Message):
     ttl_s: _builtins.int
     grant: _builtins.str
     partial: _builtins.bool
+    price: _builtins.str
+    quantity: _builtins.str
+    model: _builtins.str
+    quote: _builtins.str
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def usage(self) -> Global___Usage: ...
     def __init__(
         self,
         *,
@@ -1650,10 +1739,15 @@ class CreateHoldRequest(_message.Message):
         ttl_s: _builtins.int | None = ...,
         grant: _builtins.str | None = ...,
         partial: _builtins.bool | None = ...,
+        price: _builtins.str | None = ...,
+        quantity: _builtins.str | None = ...,
+        model: _builtins.str | None = ...,
+        usage: Global___Usage | None = ...,
+        quote: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_grant", b"_grant", "_member", b"_member", "_partial", b"_partial", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "grant", b"grant", "member", b"member", "partial", b"partial", "reason", b"reason", "reference", b"reference", "service", b"service", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_grant", b"_grant", "_member", b"_member", "_model", b"_model", "_partial", b"_partial", "_price", b"_price", "_quantity", b"_quantity", "_quote", b"_quote", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "grant", b"grant", "member", b"member", "model", b"model", "partial", b"partial", "price", b"price", "quantity", b"quantity", "quote", b"quote", "reason", b"reason", "reference", b"reference", "service", b"service", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref", "usage", b"usage", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_grant", b"_grant", "_member", b"_member", "_partial", b"_partial", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "grant", b"grant", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "partial", b"partial", "reason", b"reason", "reference", b"reference", "service", b"service", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_grant", b"_grant", "_member", b"_member", "_model", b"_model", "_partial", b"_partial", "_price", b"_price", "_quantity", b"_quantity", "_quote", b"_quote", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "_user", b"_user", "amount", b"amount", "asset", b"asset", "description", b"description", "grant", b"grant", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "model", b"model", "partial", b"partial", "price", b"price", "quantity", b"quantity", "quote", b"quote", "reason", b"reason", "reference", b"reference", "service", b"service", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref", "usage", b"usage", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
@@ -1665,8 +1759,16 @@ class CreateHoldRequest(_message.Message):
     _WhichOneofArgType__grant: _TypeAlias = _typing.Literal["_grant", b"_grant"]  # noqa: Y015
     _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
     _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__partial: _TypeAlias = _typing.Literal["partial"]  # noqa: Y015
     _WhichOneofArgType__partial: _TypeAlias = _typing.Literal["_partial", b"_partial"]  # noqa: Y015
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
+    _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
     _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
@@ -1690,7 +1792,15 @@ class CreateHoldRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__partial) -> _WhichOneofReturnType__partial | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
     @_typing.overload
@@ -1867,7 +1977,7 @@ Global___EraseTextsRequest: _TypeAlias = EraseTextsRequest  # noqa: Y015
 
 @_typing.final
 class ExtendHoldRequest(_message.Message):
-    """Let a hold last until `ttl_s` seconds from now."""
+    """Let a hold last longer, or reserve more."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1900,6 +2010,9 @@ class ExtendHoldRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
     TTL_S_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     asset: _builtins.str
@@ -1909,9 +2022,13 @@ class ExtendHoldRequest(_message.Message):
     description: _builtins.str
     member: _builtins.str
     ttl_s: _builtins.int
+    amount: _builtins.str
+    partial: _builtins.bool
     hold: _builtins.str
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def usage(self) -> Global___Usage: ...
     def __init__(
         self,
         *,
@@ -1924,12 +2041,17 @@ class ExtendHoldRequest(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         member: _builtins.str | None = ...,
         ttl_s: _builtins.int | None = ...,
+        amount: _builtins.str | None = ...,
+        usage: Global___Usage | None = ...,
+        partial: _builtins.bool | None = ...,
         hold: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_hold", b"_hold", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "asset", b"asset", "description", b"description", "hold", b"hold", "member", b"member", "reason", b"reason", "reference", b"reference", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_hold", b"_hold", "_member", b"_member", "_partial", b"_partial", "_reason", b"_reason", "_reference", b"_reference", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "amount", b"amount", "asset", b"asset", "description", b"description", "hold", b"hold", "member", b"member", "partial", b"partial", "reason", b"reason", "reference", b"reference", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_hold", b"_hold", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "asset", b"asset", "description", b"description", "hold", b"hold", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "reason", b"reason", "reference", b"reference", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_asset", b"_asset", "_description", b"_description", "_hold", b"_hold", "_member", b"_member", "_partial", b"_partial", "_reason", b"_reason", "_reference", b"_reference", "_ttl_s", b"_ttl_s", "_unique_ref", b"_unique_ref", "amount", b"amount", "asset", b"asset", "description", b"description", "hold", b"hold", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "partial", b"partial", "reason", b"reason", "reference", b"reference", "ttl_s", b"ttl_s", "unique_ref", b"unique_ref", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
+    _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
     _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
     _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
@@ -1938,6 +2060,8 @@ class ExtendHoldRequest(_message.Message):
     _WhichOneofArgType__hold: _TypeAlias = _typing.Literal["_hold", b"_hold"]  # noqa: Y015
     _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
     _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__partial: _TypeAlias = _typing.Literal["partial"]  # noqa: Y015
+    _WhichOneofArgType__partial: _TypeAlias = _typing.Literal["_partial", b"_partial"]  # noqa: Y015
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
     _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
@@ -1947,6 +2071,8 @@ class ExtendHoldRequest(_message.Message):
     _WhichOneofReturnType__unique_ref: _TypeAlias = _typing.Literal["unique_ref"]  # noqa: Y015
     _WhichOneofArgType__unique_ref: _TypeAlias = _typing.Literal["_unique_ref", b"_unique_ref"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
@@ -1954,6 +2080,8 @@ class ExtendHoldRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__hold) -> _WhichOneofReturnType__hold | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__partial) -> _WhichOneofReturnType__partial | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
     @_typing.overload
@@ -2428,6 +2556,8 @@ class Hold(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    PRICED_FIELD_NUMBER: _builtins.int
     settled: _builtins.str
     held: _builtins.str
     owed: _builtins.str
@@ -2441,6 +2571,9 @@ class Hold(_message.Message):
     expires_at: _builtins.str
     service: _builtins.str
     grant: _builtins.str
+    added: _builtins.str
+    @_builtins.property
+    def priced(self) -> Global___Priced: ...
     def __init__(
         self,
         *,
@@ -2457,15 +2590,21 @@ class Hold(_message.Message):
         expires_at: _builtins.str = ...,
         service: _builtins.str | None = ...,
         grant: _builtins.str | None = ...,
+        added: _builtins.str | None = ...,
+        priced: Global___Priced | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_grant", b"_grant", "_service", b"_service", "grant", b"grant", "service", b"service"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_added", b"_added", "_grant", b"_grant", "_service", b"_service", "added", b"added", "grant", b"grant", "priced", b"priced", "service", b"service"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grant", b"_grant", "_service", b"_service", "amount", b"amount", "available", b"available", "captured", b"captured", "expires_at", b"expires_at", "grant", b"grant", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_added", b"_added", "_grant", b"_grant", "_service", b"_service", "added", b"added", "amount", b"amount", "available", b"available", "captured", b"captured", "expires_at", b"expires_at", "grant", b"grant", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "position", b"position", "priced", b"priced", "service", b"service", "settled", b"settled", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__added: _TypeAlias = _typing.Literal["added"]  # noqa: Y015
+    _WhichOneofArgType__added: _TypeAlias = _typing.Literal["_added", b"_added"]  # noqa: Y015
     _WhichOneofReturnType__grant: _TypeAlias = _typing.Literal["grant"]  # noqa: Y015
     _WhichOneofArgType__grant: _TypeAlias = _typing.Literal["_grant", b"_grant"]  # noqa: Y015
     _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
     _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__added) -> _WhichOneofReturnType__added | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__grant) -> _WhichOneofReturnType__grant | None: ...
     @_typing.overload
@@ -3106,6 +3245,133 @@ class Lots(_message.Message):
 Global___Lots: _TypeAlias = Lots  # noqa: Y015
 
 @_typing.final
+class MakeQuoteRequest(_message.Message):
+    """What something costs, for a user (and from which of his credits) or for anybody. Nothing is recorded of it, so
+    its labels are for nobody.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    UNIQUE_REF_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    asset: _builtins.str
+    reference: _builtins.str
+    unique_ref: _builtins.str
+    reason: _builtins.str
+    description: _builtins.str
+    member: _builtins.str
+    user: _builtins.str
+    service: _builtins.str
+    price: _builtins.str
+    quantity: _builtins.str
+    model: _builtins.str
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def usage(self) -> Global___Usage: ...
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        asset: _builtins.str | None = ...,
+        reference: _builtins.str | None = ...,
+        unique_ref: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        description: _builtins.str | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        member: _builtins.str | None = ...,
+        user: _builtins.str | None = ...,
+        service: _builtins.str | None = ...,
+        price: _builtins.str | None = ...,
+        quantity: _builtins.str | None = ...,
+        model: _builtins.str | None = ...,
+        usage: Global___Usage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_model", b"_model", "_price", b"_price", "_quantity", b"_quantity", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_unique_ref", b"_unique_ref", "_user", b"_user", "asset", b"asset", "description", b"description", "member", b"member", "model", b"model", "price", b"price", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "service", b"service", "unique_ref", b"unique_ref", "usage", b"usage", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_description", b"_description", "_member", b"_member", "_model", b"_model", "_price", b"_price", "_quantity", b"_quantity", "_reason", b"_reason", "_reference", b"_reference", "_service", b"_service", "_unique_ref", b"_unique_ref", "_user", b"_user", "asset", b"asset", "description", b"description", "idempotency_key", b"idempotency_key", "member", b"member", "metadata", b"metadata", "model", b"model", "price", b"price", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "service", b"service", "unique_ref", b"unique_ref", "usage", b"usage", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
+    _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
+    _WhichOneofArgType__reference: _TypeAlias = _typing.Literal["_reference", b"_reference"]  # noqa: Y015
+    _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
+    _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
+    _WhichOneofReturnType__unique_ref: _TypeAlias = _typing.Literal["unique_ref"]  # noqa: Y015
+    _WhichOneofArgType__unique_ref: _TypeAlias = _typing.Literal["_unique_ref", b"_unique_ref"]  # noqa: Y015
+    _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
+    _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference) -> _WhichOneofReturnType__reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unique_ref) -> _WhichOneofReturnType__unique_ref | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
+
+Global___MakeQuoteRequest: _TypeAlias = MakeQuoteRequest  # noqa: Y015
+
+@_typing.final
 class MemberCount(_message.Message):
     """What a budget of each member counts of one of them."""
 
@@ -3342,6 +3608,108 @@ class Plan(_message.Message):
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
 @_typing.final
+class Priced(_message.Message):
+    """What an amount was worked out from. The lines are exact; their sum, marked up, raised to the minimum and
+    rounded up once, is the amount.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    MARKUP_PERCENT_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    price: _builtins.str
+    model: _builtins.str
+    markup_percent: _builtins.str
+    minimum: _builtins.str
+    price_list: _builtins.str
+    quote: _builtins.str
+    @_builtins.property
+    def usage(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsedUnit]: ...
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricedLine]: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        price: _builtins.str | None = ...,
+        model: _builtins.str | None = ...,
+        usage: _abc.Iterable[Global___UsedUnit] | None = ...,
+        lines: _abc.Iterable[Global___PricedLine] | None = ...,
+        markup_percent: _builtins.str | None = ...,
+        minimum: _builtins.str | None = ...,
+        price_list: _builtins.str | None = ...,
+        quote: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_markup_percent", b"_markup_percent", "_minimum", b"_minimum", "_model", b"_model", "_price", b"_price", "_price_list", b"_price_list", "_quote", b"_quote", "markup_percent", b"markup_percent", "minimum", b"minimum", "model", b"model", "price", b"price", "price_list", b"price_list", "quote", b"quote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_markup_percent", b"_markup_percent", "_minimum", b"_minimum", "_model", b"_model", "_price", b"_price", "_price_list", b"_price_list", "_quote", b"_quote", "lines", b"lines", "markup_percent", b"markup_percent", "minimum", b"minimum", "model", b"model", "price", b"price", "price_list", b"price_list", "quote", b"quote", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__markup_percent: _TypeAlias = _typing.Literal["markup_percent"]  # noqa: Y015
+    _WhichOneofArgType__markup_percent: _TypeAlias = _typing.Literal["_markup_percent", b"_markup_percent"]  # noqa: Y015
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__price_list: _TypeAlias = _typing.Literal["price_list"]  # noqa: Y015
+    _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
+    _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
+    _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__markup_percent) -> _WhichOneofReturnType__markup_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_list) -> _WhichOneofReturnType__price_list | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
+
+Global___Priced: _TypeAlias = Priced  # noqa: Y015
+
+@_typing.final
+class PricedLine(_message.Message):
+    """A part of a price, not rounded; `unit_price` is for one, or for `per` tokens of the model's price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    UNIT_PRICE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    count: _builtins.str
+    unit_price: _builtins.str
+    amount: _builtins.str
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        count: _builtins.str = ...,
+        unit_price: _builtins.str = ...,
+        amount: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "count", b"count", "unit", b"unit", "unit_price", b"unit_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PricedLine: _TypeAlias = PricedLine  # noqa: Y015
+
+@_typing.final
 class Problem(_message.Message):
     """A refusal (RFC 9457): `code` is for programs, `detail` and `next` are for people."""
 
@@ -3393,6 +3761,109 @@ class Problem(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
 
 Global___Problem: _TypeAlias = Problem  # noqa: Y015
+
+@_typing.final
+class Quote(_message.Message):
+    """What something costs, promised until `valid_until`; of a user, whether it is there, and in which lots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    AFFORDABLE_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    SLICES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    PRICED_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    user: _builtins.str
+    asset: _builtins.str
+    amount: _builtins.str
+    price_version: _builtins.int
+    valid_until: _builtins.str
+    affordable: _builtins.bool
+    available: _builtins.str
+    position: _builtins.int
+    partition: _builtins.int
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuoteSlice]: ...
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricedLine]: ...
+    @_builtins.property
+    def priced(self) -> Global___Priced: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        user: _builtins.str | None = ...,
+        asset: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        price_version: _builtins.int = ...,
+        valid_until: _builtins.str = ...,
+        affordable: _builtins.bool | None = ...,
+        available: _builtins.str | None = ...,
+        slices: _abc.Iterable[Global___QuoteSlice] | None = ...,
+        lines: _abc.Iterable[Global___PricedLine] | None = ...,
+        priced: Global___Priced | None = ...,
+        position: _builtins.int = ...,
+        partition: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_user", b"_user", "affordable", b"affordable", "available", b"available", "priced", b"priced", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_user", b"_user", "affordable", b"affordable", "amount", b"amount", "asset", b"asset", "available", b"available", "id", b"id", "lines", b"lines", "partition", b"partition", "position", b"position", "price_version", b"price_version", "priced", b"priced", "slices", b"slices", "user", b"user", "valid_until", b"valid_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__affordable: _TypeAlias = _typing.Literal["affordable"]  # noqa: Y015
+    _WhichOneofArgType__affordable: _TypeAlias = _typing.Literal["_affordable", b"_affordable"]  # noqa: Y015
+    _WhichOneofReturnType__available: _TypeAlias = _typing.Literal["available"]  # noqa: Y015
+    _WhichOneofArgType__available: _TypeAlias = _typing.Literal["_available", b"_available"]  # noqa: Y015
+    _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
+    _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__affordable) -> _WhichOneofReturnType__affordable | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__available) -> _WhichOneofReturnType__available | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
+
+Global___Quote: _TypeAlias = Quote  # noqa: Y015
+
+@_typing.final
+class QuoteSlice(_message.Message):
+    """What a quote would take of a lot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    lot: _builtins.str
+    amount: _builtins.str
+    source: _builtins.str
+    expires_at: _builtins.str
+    def __init__(
+        self,
+        *,
+        lot: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        source: _builtins.str = ...,
+        expires_at: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "amount", b"amount", "expires_at", b"expires_at", "lot", b"lot", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
+    _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+
+Global___QuoteSlice: _TypeAlias = QuoteSlice  # noqa: Y015
 
 @_typing.final
 class Refund(_message.Message):
@@ -4436,6 +4907,7 @@ class Transaction(_message.Message):
     ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    PRICED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     type: _builtins.str
     time: _builtins.str
@@ -4459,6 +4931,8 @@ class Transaction(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
     def imported(self) -> Global___Imported: ...
+    @_builtins.property
+    def priced(self) -> Global___Priced: ...
     def __init__(
         self,
         *,
@@ -4483,10 +4957,11 @@ class Transaction(_message.Message):
         account_version: _builtins.int = ...,
         partition: _builtins.int = ...,
         position: _builtins.int = ...,
+        priced: Global___Priced | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_member", b"_member", "_object", b"_object", "_reason", b"_reason", "_reference", b"_reference", "description", b"description", "imported", b"imported", "member", b"member", "object", b"object", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_member", b"_member", "_object", b"_object", "_reason", b"_reason", "_reference", b"_reference", "description", b"description", "imported", b"imported", "member", b"member", "object", b"object", "priced", b"priced", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_member", b"_member", "_object", b"_object", "_reason", b"_reason", "_reference", b"_reference", "account_version", b"account_version", "after", b"after", "amount", b"amount", "before", b"before", "description", b"description", "held_after", b"held_after", "held_before", b"held_before", "id", b"id", "imported", b"imported", "member", b"member", "metadata", b"metadata", "object", b"object", "owed_after", b"owed_after", "owed_before", b"owed_before", "partition", b"partition", "position", b"position", "reason", b"reason", "reference", b"reference", "time", b"time", "transaction", b"transaction", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_member", b"_member", "_object", b"_object", "_reason", b"_reason", "_reference", b"_reference", "account_version", b"account_version", "after", b"after", "amount", b"amount", "before", b"before", "description", b"description", "held_after", b"held_after", "held_before", b"held_before", "id", b"id", "imported", b"imported", "member", b"member", "metadata", b"metadata", "object", b"object", "owed_after", b"owed_after", "owed_before", b"owed_before", "partition", b"partition", "position", b"position", "priced", b"priced", "reason", b"reason", "reference", b"reference", "time", b"time", "transaction", b"transaction", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
@@ -4785,3 +5260,103 @@ class UnfreezeAccountRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
 
 Global___UnfreezeAccountRequest: _TypeAlias = UnfreezeAccountRequest  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """How much was, or will be, used. Tokens as OpenAI counts them: `input` is all of the prompt, with those of it
+    that were `cached` or written to the cache; `output` is all of the answer, `reasoning` included. `quantity` is
+    of an operation.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    input: _builtins.int
+    output: _builtins.int
+    cached: _builtins.int
+    cache_write: _builtins.int
+    reasoning: _builtins.int
+    images: _builtins.int
+    seconds: _builtins.str
+    quantity: _builtins.str
+    def __init__(
+        self,
+        *,
+        input: _builtins.int | None = ...,
+        output: _builtins.int | None = ...,
+        cached: _builtins.int | None = ...,
+        cache_write: _builtins.int | None = ...,
+        reasoning: _builtins.int | None = ...,
+        images: _builtins.int | None = ...,
+        seconds: _builtins.str | None = ...,
+        quantity: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_write", b"_cache_write", "_cached", b"_cached", "_images", b"_images", "_input", b"_input", "_output", b"_output", "_quantity", b"_quantity", "_reasoning", b"_reasoning", "_seconds", b"_seconds", "cache_write", b"cache_write", "cached", b"cached", "images", b"images", "input", b"input", "output", b"output", "quantity", b"quantity", "reasoning", b"reasoning", "seconds", b"seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_write", b"_cache_write", "_cached", b"_cached", "_images", b"_images", "_input", b"_input", "_output", b"_output", "_quantity", b"_quantity", "_reasoning", b"_reasoning", "_seconds", b"_seconds", "cache_write", b"cache_write", "cached", b"cached", "images", b"images", "input", b"input", "output", b"output", "quantity", b"quantity", "reasoning", b"reasoning", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cache_write: _TypeAlias = _typing.Literal["cache_write"]  # noqa: Y015
+    _WhichOneofArgType__cache_write: _TypeAlias = _typing.Literal["_cache_write", b"_cache_write"]  # noqa: Y015
+    _WhichOneofReturnType__cached: _TypeAlias = _typing.Literal["cached"]  # noqa: Y015
+    _WhichOneofArgType__cached: _TypeAlias = _typing.Literal["_cached", b"_cached"]  # noqa: Y015
+    _WhichOneofReturnType__images: _TypeAlias = _typing.Literal["images"]  # noqa: Y015
+    _WhichOneofArgType__images: _TypeAlias = _typing.Literal["_images", b"_images"]  # noqa: Y015
+    _WhichOneofReturnType__input: _TypeAlias = _typing.Literal["input"]  # noqa: Y015
+    _WhichOneofArgType__input: _TypeAlias = _typing.Literal["_input", b"_input"]  # noqa: Y015
+    _WhichOneofReturnType__output: _TypeAlias = _typing.Literal["output"]  # noqa: Y015
+    _WhichOneofArgType__output: _TypeAlias = _typing.Literal["_output", b"_output"]  # noqa: Y015
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning: _TypeAlias = _typing.Literal["reasoning"]  # noqa: Y015
+    _WhichOneofArgType__reasoning: _TypeAlias = _typing.Literal["_reasoning", b"_reasoning"]  # noqa: Y015
+    _WhichOneofReturnType__seconds: _TypeAlias = _typing.Literal["seconds"]  # noqa: Y015
+    _WhichOneofArgType__seconds: _TypeAlias = _typing.Literal["_seconds", b"_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write) -> _WhichOneofReturnType__cache_write | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cached) -> _WhichOneofReturnType__cached | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__images) -> _WhichOneofReturnType__images | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__input) -> _WhichOneofReturnType__input | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output) -> _WhichOneofReturnType__output | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning) -> _WhichOneofReturnType__reasoning | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds) -> _WhichOneofReturnType__seconds | None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
+
+@_typing.final
+class UsedUnit(_message.Message):
+    """How much of a unit was used: a decimal string."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    count: _builtins.str
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        count: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsedUnit: _TypeAlias = UsedUnit  # noqa: Y015

@@ -75,6 +75,11 @@ class LedgerStub:
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Release.FromString,
                 _registered_method=True)
+        self.MakeQuote = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/MakeQuote',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.MakeQuoteRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Quote.FromString,
+                _registered_method=True)
         self.AdjustBalance = channel.unary_unary(
                 '/tallystick.ledger.v1.Ledger/AdjustBalance',
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AdjustBalanceRequest.SerializeToString,
@@ -237,6 +242,13 @@ class LedgerServicer:
 
     def ReleaseHold(self, request, context):
         """POST /v1/holds/{id}/release
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MakeQuote(self, request, context):
+        """POST /v1/quotes
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -432,6 +444,11 @@ def add_LedgerServicer_to_server(servicer, server):
                     servicer.ReleaseHold,
                     request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Release.SerializeToString,
+            ),
+            'MakeQuote': grpc.unary_unary_rpc_method_handler(
+                    servicer.MakeQuote,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.MakeQuoteRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Quote.SerializeToString,
             ),
             'AdjustBalance': grpc.unary_unary_rpc_method_handler(
                     servicer.AdjustBalance,
@@ -756,6 +773,33 @@ class Ledger:
             '/tallystick.ledger.v1.Ledger/ReleaseHold',
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ReleaseHoldRequest.SerializeToString,
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Release.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MakeQuote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/MakeQuote',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.MakeQuoteRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Quote.FromString,
             options,
             channel_credentials,
             insecure,

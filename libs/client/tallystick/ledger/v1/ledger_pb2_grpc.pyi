@@ -49,6 +49,8 @@ class LedgerStub:
     """POST /v1/holds/{id}/extend"""
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ReleaseHoldRequest, _ledger_pb2.Release]
     """POST /v1/holds/{id}/release"""
+    MakeQuote: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.MakeQuoteRequest, _ledger_pb2.Quote]
+    """POST /v1/quotes"""
     AdjustBalance: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.AdjustBalanceRequest, _ledger_pb2.Adjustment]
     """POST /v1/adjustments"""
     PerformAction: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.PerformActionRequest, _ledger_pb2.Earning]
@@ -115,6 +117,8 @@ class LedgerAsyncStub(LedgerStub):
     """POST /v1/holds/{id}/extend"""
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ReleaseHoldRequest, _ledger_pb2.Release]  # type: ignore[assignment]
     """POST /v1/holds/{id}/release"""
+    MakeQuote: _aio.UnaryUnaryMultiCallable[_ledger_pb2.MakeQuoteRequest, _ledger_pb2.Quote]  # type: ignore[assignment]
+    """POST /v1/quotes"""
     AdjustBalance: _aio.UnaryUnaryMultiCallable[_ledger_pb2.AdjustBalanceRequest, _ledger_pb2.Adjustment]  # type: ignore[assignment]
     """POST /v1/adjustments"""
     PerformAction: _aio.UnaryUnaryMultiCallable[_ledger_pb2.PerformActionRequest, _ledger_pb2.Earning]  # type: ignore[assignment]
@@ -226,6 +230,14 @@ class LedgerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.Release, _abc.Awaitable[_ledger_pb2.Release]]:
         """POST /v1/holds/{id}/release"""
+
+    @_abc_1.abstractmethod
+    def MakeQuote(
+        self,
+        request: _ledger_pb2.MakeQuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.Quote, _abc.Awaitable[_ledger_pb2.Quote]]:
+        """POST /v1/quotes"""
 
     @_abc_1.abstractmethod
     def AdjustBalance(

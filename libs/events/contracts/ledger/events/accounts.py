@@ -25,6 +25,7 @@ class AccountChanged(AccountEvent):
     started: SliceOf | None = None
     overdraft_repaid: Credits = "0"
     due_at: Time | None = None
+    price_list: str | None = None
 
 
 @contract("ledger.account_frozen.v1")

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from libs.events.contracts.base import contract
-from libs.events.contracts.ledger.events.parts import AccountEvent, BudgetUse, EarnedTimes, EarnedUnder, NewLot, SliceOf
+from libs.events.contracts.ledger.events.parts import (
+    AccountEvent,
+    BudgetUse,
+    EarnedTimes,
+    EarnedUnder,
+    NewLot,
+    Priced,
+    SliceOf,
+)
 from libs.events.contracts.ledger.fields import Credits, RevokePolicy, Source, Time
 
 
@@ -45,6 +53,7 @@ class CreditsCharged(AccountEvent):
     overdraft: Credits = "0"
     service: str | None = None
     budgets: tuple[BudgetUse, ...] = ()
+    priced: Priced | None = None
 
 
 @contract("ledger.charge_refunded.v1")

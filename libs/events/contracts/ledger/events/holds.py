@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.events.contracts.base import contract
-from libs.events.contracts.ledger.events.parts import AccountEvent, BudgetUse, Returned, SliceOf
+from libs.events.contracts.ledger.events.parts import AccountEvent, BudgetUse, Priced, Returned, SliceOf
 from libs.events.contracts.ledger.fields import Credits, Time
 
 
@@ -19,15 +19,19 @@ class HoldCreated(AccountEvent):
     service: str | None = None
     grant: str | None = None
     budgets: tuple[BudgetUse, ...] = ()
+    priced: Priced | None = None
 
 
 @contract("ledger.hold_extended.v1")
 class HoldExtended(AccountEvent):
-    """A hold lasts longer."""
+    """A hold lasts longer, or reserves `amount` more."""
 
     hold: str
     expires_at: Time
     budgets: tuple[BudgetUse, ...] = ()
+    amount: Credits = "0"
+    slices: tuple[SliceOf, ...] = ()
+    priced: Priced | None = None
 
 
 @contract("ledger.hold_captured.v1")
@@ -46,6 +50,7 @@ class HoldCaptured(AccountEvent):
     released: Returned | None = None
     service: str | None = None
     budgets: tuple[BudgetUse, ...] = ()
+    priced: Priced | None = None
 
 
 @contract("ledger.hold_released.v1")

@@ -125,6 +125,49 @@ class EarnedUnder(Part):
     until: Time | None = None
 
 
+class CountOf(Part):
+    """How much of a unit was used."""
+
+    unit: str
+    count: str
+
+
+class PricedLine(Part):
+    """A part of a price: `count` of a unit at `unit_price` (for one, or for `per` tokens) is `amount`, not rounded."""
+
+    unit: str
+    count: str
+    unit_price: str
+    amount: str
+
+
+class RateOf(Part):
+    """The price of one unit, or of `per` tokens; above `over` of an operation's quantity or a model's input."""
+
+    unit: str
+    price: str
+    over: int = 0
+
+
+class Priced(Part):
+    """What an amount was worked out from: `usage` of an operation (`price`) or a `model`, at price version `version`.
+
+    The sum of the lines, marked up, raised to the minimum and rounded up once, is the amount. A hold pins `rates`.
+    """
+
+    version: int
+    usage: tuple[CountOf, ...]
+    lines: tuple[PricedLine, ...]
+    price: str | None = None
+    model: str | None = None
+    markup_percent: str = "0"
+    minimum: Credits = "0"
+    price_list: str | None = None
+    quote: str | None = None
+    per: int = 1
+    rates: tuple[RateOf, ...] = ()
+
+
 class AccountEvent(Event):
     """What every event of an account tells; `rearmed` are the thresholds that it armed again."""
 

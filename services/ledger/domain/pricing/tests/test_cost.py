@@ -45,7 +45,7 @@ def test_a_flat_price_times_its_quantity_is_rounded_up_once() -> None:
     assert of(card, quantity=1).amount == 34
     assert of(card, quantity=3).amount == 101
     assert of(card, quantity=0.5).amount == 17
-    assert [(x.unit, x.count, x.price, x.amount) for x in of(card, quantity=3).lines] == [
+    assert [(x.unit, x.count, x.unit_price, x.amount) for x in of(card, quantity=3).lines] == [
         ("quantity", "3", "0.335", "1.005")
     ]
 
