@@ -79,12 +79,16 @@ export interface Operations {
   getHold(params: { id: string }, options?: CallOptions): Promise<HoldRecord>;
   /** Charge what a hold has set aside: POST /v1/holds/{id}/capture */
   holdCapture(params: { id: string } & CaptureHoldBody, options?: CallOptions): Promise<Capture>;
-  /** Let a hold last longer: POST /v1/holds/{id}/extend */
+  /** Let a hold last longer, or pin more: POST /v1/holds/{id}/extend */
   holdExtend(params: { id: string } & ExtendHoldBody, options?: CallOptions): Promise<Hold>;
   /** Let go of a hold: POST /v1/holds/{id}/release */
   holdRelease(params: { id: string } & ReleaseHoldBody, options?: CallOptions): Promise<Release>;
   /** Keep what another system booked before: POST /v1/imported-operations */
   operationImport(params: ImportOperation, options?: CallOptions): Promise<ImportedOperation>;
+  /** What operations and models cost: GET /v1/prices */
+  getPrices(params: { list?: string | null; user?: string | null }, options?: CallOptions): Promise<Prices>;
+  /** Ask what something costs, and have it promised: POST /v1/quotes */
+  quote(params: QuoteBody, options?: CallOptions): Promise<Quote>;
   /** Totals of the app: GET /v1/statistics */
   getStatistics(params: Record<string, never>, options?: CallOptions): Promise<Statistics>;
   /** The app's test clock: GET /v1/test-clock */
@@ -111,6 +115,7 @@ export interface Account {
   zone: string | null;
   overdraft: string;
   freezes: string[];
+  price_list: string | null;
   thresholds: Threshold[];
 }
 
@@ -153,6 +158,7 @@ export interface AccountChangeItem {
   zone?: string | null;
   overdraft?: string | number | null;
   thresholds?: ThresholdSetting[] | null;
+  price_list?: string | null;
   user: string;
   type: "account.change";
   key: string;
@@ -258,6 +264,7 @@ export interface AccountRecord {
   zone: string | null;
   overdraft: string;
   freezes: string[];
+  price_list: string | null;
   thresholds: Threshold[];
   plan: string | null;
   allowance: Allowance | null;
@@ -426,7 +433,7 @@ export interface Batch {
 /** Commands in order; with `atomic`, all of them are done or none. */
 export interface BatchBody {
   atomic?: boolean;
-  commands: (GrantItem | GrantRevokeItem | ChargeItem | ChargeRefundItem | HoldItem | HoldCaptureItem | HoldExtendItem | HoldReleaseItem | TransferItem | AdjustmentItem | ActionItem | OperationImportItem | AccountFreezeItem | AccountUnfreezeItem | AccountCloseItem | AccountChangeItem | AccountPlanItem | AccountResetItem | AccountThresholdsItem | AccountBudgetsItem | AccountEraseItem)[];
+  commands: (GrantItem | GrantRevokeItem | ChargeItem | ChargeRefundItem | HoldItem | HoldCaptureItem | HoldExtendItem | HoldReleaseItem | QuoteItem | TransferItem | AdjustmentItem | ActionItem | OperationImportItem | AccountFreezeItem | AccountUnfreezeItem | AccountCloseItem | AccountChangeItem | AccountPlanItem | AccountResetItem | AccountThresholdsItem | AccountBudgetsItem | AccountEraseItem)[];
 }
 
 /** Why something is so. */
@@ -505,9 +512,10 @@ export interface Capture {
   amount: string;
   captured: string;
   shortfall: string;
+  priced?: Priced | null;
 }
 
-/** Charge what a hold reserves; without an amount, all of it. `final` releases the rest. */
+/** Charge what a hold reserves, or what `usage` costs at its prices; without either, all of it. `final` releases … */
 export interface CaptureHoldBody {
   asset?: string | null;
   reference?: string | null;
@@ -518,6 +526,7 @@ export interface CaptureHoldBody {
   member?: string | null;
   amount?: string | number | null;
   final?: boolean;
+  usage?: Usage | null;
 }
 
 /** One difference between two configurations. */
@@ -539,6 +548,7 @@ export interface ChangeAccountBody {
   zone?: string | null;
   overdraft?: string | number | null;
   thresholds?: ThresholdSetting[] | null;
+  price_list?: string | null;
 }
 
 /** A charge that was made. */
@@ -552,9 +562,10 @@ export interface Charge {
   id: string;
   amount: string;
   service: string | null;
+  priced?: Priced | null;
 }
 
-/** Take credits now; `service` adds the lots that may be spent on it only. */
+/** Take credits now: an `amount`, what a `price` (an operation) costs for its `quantity` (default 1), what a … */
 export interface ChargeCredits {
   asset?: string | null;
   reference?: string | null;
@@ -564,8 +575,13 @@ export interface ChargeCredits {
   metadata?: Record<string, string> | null;
   member?: string | null;
   user: string;
-  amount: string | number;
+  amount?: string | number | null;
   service?: string | null;
+  price?: string | null;
+  quantity?: string | number | null;
+  model?: string | null;
+  usage?: Usage | null;
+  quote?: string | null;
 }
 
 /** Why a charge cost what it did, and what it was taken from. */
@@ -589,7 +605,7 @@ export interface ChargeExplanation {
   partition: number;
 }
 
-/** Take credits now; `service` adds the lots that may be spent on it only. */
+/** Take credits now: an `amount`, what a `price` (an operation) costs for its `quantity` (default 1), what a … */
 export interface ChargeItem {
   asset?: string | null;
   reference?: string | null;
@@ -599,8 +615,13 @@ export interface ChargeItem {
   metadata?: Record<string, string> | null;
   member?: string | null;
   user: string;
-  amount: string | number;
+  amount?: string | number | null;
   service?: string | null;
+  price?: string | null;
+  quantity?: string | number | null;
+  model?: string | null;
+  usage?: Usage | null;
+  quote?: string | null;
   type: "charge";
   key: string;
 }
@@ -618,6 +639,7 @@ export interface ChargeRecord {
   member: string | null;
   time: string;
   parts: Record<string, unknown>[];
+  priced?: Priced | null;
 }
 
 /** Give a charge back; without an amount, all that is left of it. */
@@ -680,7 +702,7 @@ export interface CostBasis {
   currency: string;
 }
 
-/** Reserve credits for `ttl_s` seconds; `partial` takes what there is, if that is less. */
+/** Reserve credits for `ttl_s` seconds, as many as a charge of the same would take; `partial` takes what there … */
 export interface CreateHold {
   asset?: string | null;
   reference?: string | null;
@@ -690,11 +712,16 @@ export interface CreateHold {
   metadata?: Record<string, string> | null;
   member?: string | null;
   user: string;
-  amount: string | number;
+  amount?: string | number | null;
   service?: string | null;
   ttl_s?: number | null;
   grant?: string | null;
   partial?: boolean;
+  price?: string | null;
+  quantity?: string | number | null;
+  model?: string | null;
+  usage?: Usage | null;
+  quote?: string | null;
 }
 
 /** What applying a configuration would change. */
@@ -802,7 +829,7 @@ export interface ExplainedRefund {
   lots: Record<string, unknown>[];
 }
 
-/** Let a hold last until `ttl_s` seconds from now. */
+/** Let a hold last until `ttl_s` seconds from now, or reserve more: `amount` beside what it has, or as much as a … */
 export interface ExtendHoldBody {
   asset?: string | null;
   reference?: string | null;
@@ -811,7 +838,10 @@ export interface ExtendHoldBody {
   description?: string | null;
   metadata?: Record<string, string> | null;
   member?: string | null;
-  ttl_s: number;
+  ttl_s?: number | null;
+  amount?: string | number | null;
+  usage?: Usage | null;
+  partial?: boolean;
 }
 
 /** A part of one partition of the log; `events` are CloudEvents in their JSON format. */
@@ -931,6 +961,8 @@ export interface Hold {
   expires_at: string;
   service?: string | null;
   grant?: string | null;
+  added?: string | null;
+  priced?: Priced | null;
 }
 
 /** Charge what a hold reserves; without an amount, all of it. `final` releases the rest. */
@@ -944,12 +976,13 @@ export interface HoldCaptureItem {
   member?: string | null;
   amount?: string | number | null;
   final?: boolean;
+  usage?: Usage | null;
   hold: string;
   type: "hold.capture";
   key: string;
 }
 
-/** Let a hold last until `ttl_s` seconds from now. */
+/** Let a hold last longer, or reserve more. */
 export interface HoldExtendItem {
   asset?: string | null;
   reference?: string | null;
@@ -958,13 +991,16 @@ export interface HoldExtendItem {
   description?: string | null;
   metadata?: Record<string, string> | null;
   member?: string | null;
-  ttl_s: number;
+  ttl_s?: number | null;
+  amount?: string | number | null;
+  usage?: Usage | null;
+  partial?: boolean;
   hold: string;
   type: "hold.extend";
   key: string;
 }
 
-/** Reserve credits for `ttl_s` seconds; `partial` takes what there is, if that is less. */
+/** Reserve credits for `ttl_s` seconds, as many as a charge of the same would take; `partial` takes what there … */
 export interface HoldItem {
   asset?: string | null;
   reference?: string | null;
@@ -974,11 +1010,16 @@ export interface HoldItem {
   metadata?: Record<string, string> | null;
   member?: string | null;
   user: string;
-  amount: string | number;
+  amount?: string | number | null;
   service?: string | null;
   ttl_s?: number | null;
   grant?: string | null;
   partial?: boolean;
+  price?: string | null;
+  quantity?: string | number | null;
+  model?: string | null;
+  usage?: Usage | null;
+  quote?: string | null;
   type: "hold";
   key: string;
 }
@@ -1236,6 +1277,40 @@ export interface PriceStep {
   amount: string;
 }
 
+/** What an amount was worked out from. The lines are exact; their sum, marked up, raised to the minimum and … */
+export interface Priced {
+  version: number;
+  price?: string | null;
+  model?: string | null;
+  usage: UsedUnit[];
+  lines: PricedLine[];
+  markup_percent?: string;
+  minimum?: string;
+  price_list?: string | null;
+  quote?: string | null;
+}
+
+/** A part of a price, not rounded; `unit_price` is for one, or for `per` tokens of the model's price. */
+export interface PricedLine {
+  unit: string;
+  count: string;
+  unit_price: string;
+  amount: string;
+}
+
+/** The prices in force: by operation and by model, each with the time of its next change. */
+export interface Prices {
+  app: string;
+  version: number;
+  config_version: number;
+  list: string | null;
+  time: string;
+  next_change: string | null;
+  quote_ttl_s: number;
+  operations: Record<string, Record<string, unknown>>;
+  models: Record<string, Record<string, unknown>>;
+}
+
 /** The ordinary prices, and `lists` of others that accounts can be given (`price_list` of an account). */
 export interface PricesSpec {
   operations?: Record<string, unknown>;
@@ -1248,6 +1323,67 @@ export interface PricesSpec {
 export interface Pricing {
   version: number;
   steps: PriceStep[];
+}
+
+/** What something costs, promised until `valid_until`; of a user, whether it is there, and in which lots. */
+export interface Quote {
+  id: string;
+  user: string | null;
+  asset: string;
+  amount: string;
+  price_version: number;
+  valid_until: string;
+  affordable: boolean | null;
+  available: string | null;
+  slices: QuoteSlice[];
+  lines: PricedLine[];
+  priced: Priced;
+  position: number;
+  partition: number;
+}
+
+/** What something costs, for a user (and from which of his credits) or for anybody. Nothing is recorded of it, so … */
+export interface QuoteBody {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user?: string | null;
+  service?: string | null;
+  price?: string | null;
+  quantity?: string | number | null;
+  model?: string | null;
+  usage?: Usage | null;
+}
+
+/** What something costs, for a user (and from which of his credits) or for anybody. Nothing is recorded of it, so … */
+export interface QuoteItem {
+  asset?: string | null;
+  reference?: string | null;
+  unique_ref?: string | null;
+  reason?: string | null;
+  description?: string | null;
+  metadata?: Record<string, string> | null;
+  member?: string | null;
+  user?: string | null;
+  service?: string | null;
+  price?: string | null;
+  quantity?: string | number | null;
+  model?: string | null;
+  usage?: Usage | null;
+  type: "quote";
+  key: string;
+}
+
+/** What a quote would take of a lot. */
+export interface QuoteSlice {
+  lot: string;
+  amount: string;
+  source: string;
+  expires_at: string | null;
 }
 
 /** Credits of a charge given back; `refunded` is all that was ever given back of it. */
@@ -1511,6 +1647,7 @@ export interface Transaction {
   account_version: number;
   partition: number;
   position: number;
+  priced?: Priced | null;
 }
 
 /** The journal of an account, the newest first. */
@@ -1573,10 +1710,28 @@ export interface UnfreezeAccountBody {
   member?: string | null;
 }
 
+/** How much was, or will be, used. Tokens as OpenAI counts them: `input` is all of the prompt, with those of it … */
+export interface Usage {
+  input?: number | null;
+  output?: number | null;
+  cached?: number | null;
+  cache_write?: number | null;
+  reasoning?: number | null;
+  images?: number | null;
+  seconds?: string | number | null;
+  quantity?: string | number | null;
+}
+
 /** What one kind of event took from a lot altogether, less what it gave back. */
 export interface UseOfLot {
   why: string;
   amount: string;
   count: number;
   time: string | null;
+}
+
+/** How much of a unit was used: a decimal string. */
+export interface UsedUnit {
+  unit: string;
+  count: string;
 }

@@ -40,6 +40,8 @@ export const OPERATIONS = {
   holdExtend: ["POST", "/v1/holds/{id}/extend", []],
   holdRelease: ["POST", "/v1/holds/{id}/release", []],
   operationImport: ["POST", "/v1/imported-operations", []],
+  getPrices: ["GET", "/v1/prices", ["list", "user"]],
+  quote: ["POST", "/v1/quotes", []],
   getStatistics: ["GET", "/v1/statistics", []],
   getTestClock: ["GET", "/v1/test-clock", []],
   putTestClock: ["PUT", "/v1/test-clock", []],
