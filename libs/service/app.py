@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 from fastapi import APIRouter, FastAPI
@@ -27,6 +27,7 @@ from libs.service.clock import TestClocks
 from libs.service.clock_api import test_clock_router
 from libs.service.direct import DirectRoutes
 from libs.service.docs_page import docs_response
+from libs.service.express import Express, ExpressRoute
 from libs.service.health import Health
 from libs.service.metrics import loop_lag_probe
 from libs.service.middleware import BODY_BYTES_MAX, ServiceMiddleware
@@ -51,12 +52,14 @@ def create_app(
     test_clocks: TestClocks | None = None,
     body_bytes_max: int = BODY_BYTES_MAX,
     body_limits: Mapping[str, int] | None = None,
+    express: Mapping[tuple[str, str], ExpressRoute[Any]] | None = None,
 ) -> FastAPI:
     """An application of `routers` with everything around them; `lifespan` opens and closes what the service holds.
 
     `authenticator` becomes `app.state.authenticator` for :func:`principal_of`; with `test_clocks` (which also needs an
     authenticator) there are the routes of the test clock. `body_bytes_max` bounds every body, except on the paths for
-    which `body_limits` has another number.
+    which `body_limits` has another number. `express` are routes, by method and path, that are served before the
+    framework sees them.
     """
 
     @asynccontextmanager
@@ -104,6 +107,7 @@ def create_app(
     if settings.otel_endpoint is None:
         # Traces are made in the layers that this leaves out. It stands inside the service's own middleware.
         app.user_middleware.append(Middleware(DirectRoutes, routes=app.router.routes))
+        app.state.express = Express(app, express or {}, body_bytes_max)
     _add_operations(app)
     return app
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from os import urandom
+from random import getrandbits
 from time import perf_counter
 from typing import Any
 
@@ -25,6 +25,8 @@ failures = logging.getLogger("failures")
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 BODY_BYTES_MAX = 1_048_576
 SLOW_S = 1.0
+UNANSWERED = 499
+"""The status under which a request is counted whose client went away before an answer."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,64}")
 
@@ -54,7 +56,7 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        request_id, length, chunked = _read_headers(scope["headers"])
+        request_id, length, chunked = read_headers(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         token = REQUEST_ID.set(request_id)
         limit = self._body_limits.get(scope["path"], self._body_bytes_max)
@@ -68,22 +70,19 @@ class ServiceMiddleware:
                     await exchange.answer(BodyTooLarge(limit))
         except _BodyLimitReached:
             await exchange.answer(BodyTooLarge(limit))
-        except Exception:
-            # What went wrong goes to the log under the request's id; the caller learns only that id.
-            failures.exception("a request failed", extra={"request_id": request_id, **_about(scope)})
+        except Exception as error:
+            problem = failed(scope, request_id, error)
             if exchange.status:
                 # The answer had begun: only a broken connection can still tell that it is not whole.
                 raise
-            await exchange.answer(Problem(next="Report the request_id; the log has what happened."))
+            await exchange.answer(problem)
         finally:
             # Until the answer began: how long a stream goes on says nothing about how fast we are.
             seconds = (exchange.answered_at or perf_counter()) - started
             route = self._route(scope)
-            # A client that went away before an answer is counted as such.
-            status = exchange.status or 499
+            status = exchange.status or UNANSWERED
             self._metrics.observe(scope["method"], route, status, seconds)
-            if status >= 500 or seconds >= SLOW_S or logger.isEnabledFor(logging.DEBUG):
-                _log_access(scope, route, status, seconds, request_id)
+            log_access(scope, route, status, seconds, request_id)
             REQUEST_ID.reset(token)
 
     def _route(self, scope: Scope) -> str:
@@ -141,7 +140,7 @@ class _Exchange:
         await problem_response(problem, self._request_id)({"type": "http"}, self._receive, self.send)
 
 
-def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, int, bool]:
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int, bool]:
     """The caller's request id (or a new one), the announced length (0 if none), and whether the body is chunked."""
     request_id = b""
     length = 0
@@ -158,14 +157,24 @@ def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, int, bool]:
 
 def request_id_from(given: bytes) -> str:
     """The caller's id of a request, if it is one; else a new one."""
-    return given.decode() if given and _REQUEST_ID.fullmatch(given) else urandom(8).hex()
+    # A new one tells requests apart and keeps no secret: no call into the kernel for it.
+    return given.decode() if given and _REQUEST_ID.fullmatch(given) else f"{getrandbits(64):016x}"
 
 
 def _about(scope: Scope) -> dict[str, Any]:
     return {"method": scope["method"], "path": scope["path"]}
 
 
-def _log_access(scope: Scope, route: str, status: int, seconds: float, request_id: str) -> None:
+def failed(scope: Scope, request_id: str, error: BaseException) -> Problem:
+    """What went wrong goes to the log under the request's id; the caller learns only that id."""
+    failures.error("a request failed", exc_info=error, extra={"request_id": request_id, **_about(scope)})
+    return Problem(next="Report the request_id; the log has what happened.")
+
+
+def log_access(scope: Scope, route: str, status: int, seconds: float, request_id: str) -> None:
+    """Log a request that failed or was slow; with the level `debug`, every request."""
+    if status < 500 and seconds < SLOW_S and not logger.isEnabledFor(logging.DEBUG):
+        return
     level = logging.WARNING if status >= 500 or seconds >= SLOW_S else logging.DEBUG
     fields = {**_about(scope), "route": route, "status": status, "request_id": request_id}
     logger.log(level, "request", extra={**fields, "duration_ms": round(seconds * 1000, 3)})

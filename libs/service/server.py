@@ -11,7 +11,7 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
-from libs.service.bounded_http import BoundedHttp
+from libs.service.express import ExpressHttp
 
 GRACEFUL_SHUTDOWN_S = 10
 KEEP_ALIVE_S = 75
@@ -51,7 +51,7 @@ def make_server(
             app,
             host=host,
             port=port,
-            http=BoundedHttp,
+            http=ExpressHttp,
             loop="uvloop",
             ws="none",
             lifespan="on",

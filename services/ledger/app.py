@@ -24,6 +24,7 @@ from libs.service.problems import Unavailable, problem_response
 from libs.service.settings import ServiceSettings
 from services.ledger import api
 from services.ledger.anchors import anchor_directory, find_anchor_key, keep_anchoring
+from services.ledger.api.commands import EXPRESS
 from services.ledger.api.contract import completed
 from services.ledger.api.sending import PATH
 from services.ledger.configs import Configs
@@ -116,6 +117,7 @@ def assemble(
             test_clocks=clocks,
             body_bytes_max=body_bytes_max,
             body_limits=body_limits,
+            express=EXPRESS,
         )
     )
     for kind in UNREACHABLE:

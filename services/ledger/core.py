@@ -77,9 +77,13 @@ class Core:
 
         Another shard may have applied a configuration just now; what it made is not to be refused here.
         """
-        config = self.configs.get(request.app)
-        if config is None or (request.asset is not None and request.asset not in config.scales):
+        if not self.knows(request):
             await self.configs.refresh()
+
+    def knows(self, request: Request) -> bool:
+        """Whether this process has heard of the request's app and asset."""
+        config = self.configs.get(request.app)
+        return config is not None and (request.asset is None or request.asset in config.scales)
 
     async def config(self, app: str) -> AppConfig:
         """The app's configuration, looked up again if it is not known; 404 `app_not_found`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.service.bodies import parse_body
+from libs.service.express import ExpressRoute
 from services.ledger.api import answers
 from services.ledger.api.contract import described
 from services.ledger.api.support import (
@@ -24,7 +26,8 @@ from services.ledger.api.support import (
     permitted,
     user_in_path,
 )
-from services.ledger.handlers.commands import KINDS, Kind, request_for
+from services.ledger.handlers.commands import KINDS, Kind, Origin, request_for
+from services.ledger.requests import Answer
 from services.ledger.store.reads import assets_of
 
 router = APIRouter(prefix="/v1")
@@ -287,18 +290,10 @@ def _endpoint(route: Route) -> Callable[[Request], Awaitable[Response]]:
 
 async def take(request: Request, kind: Kind, scopes: tuple[str, ...], word: str | None) -> Response:
     """Take one command. `word` says what the id in the path is of."""
-    principal = permitted(request, *scopes)
     core = core_of(request)
-    target = ""
-    if word == "user":
-        target = user_in_path(request)
-    elif word is not None:
-        target = request.path_params["id"]
-        core.partition_of_id(target, word)
-    key = idempotency_key(request)
+    origin, target = _asked(request, scopes, word)
     raw = await request.body()
-    fields = parse_body(kind.body, raw or b"{}")
-    command = request_for(kind, fields, origin_of(request, principal, key), target)
+    command = request_for(kind, parse_body(kind.body, raw or b"{}"), origin, target)
     partition = core.partition_of(command)
     writer = core.writer_of(partition)
     if writer is None:
@@ -308,6 +303,29 @@ async def take(request: Request, kind: Kind, scopes: tuple[str, ...], word: str 
         command.asset = next(iter(await assets_of(core.reads, command.app, target)), None)
     return answer_response(await core.decide_by(writer, command))
 
+
+def _asked(request: Request, scopes: tuple[str, ...], word: str | None) -> tuple[Origin, str]:
+    """Who asks, under which key, and the id in the path."""
+    principal = permitted(request, *scopes)
+    target = ""
+    if word == "user":
+        target = user_in_path(request)
+    elif word is not None:
+        target = request.path_params["id"]
+        core_of(request).partition_of_id(target, word)
+    return origin_of(request, principal, idempotency_key(request)), target
+
+
+def take_charge(request: Request, raw: bytes) -> asyncio.Future[Answer] | None:
+    """As :func:`take`, for a charge that this process can decide at once; None for another."""
+    core, kind = core_of(request), KINDS["charge"]
+    origin, target = _asked(request, (SPEND,), None)
+    command = request_for(kind, parse_body(kind.body, raw or b"{}"), origin, target)
+    writer = core.writer_of(core.partition_of(command))
+    return writer.submit(command) if writer is not None and core.knows(command) else None
+
+
+EXPRESS = {("POST", "/v1/charges"): ExpressRoute(take_charge, answer_response)}
 
 for _route in ROUTES:
     _kind = KINDS[_route.kind]

@@ -27,7 +27,9 @@ def _note(done: list[str], kind: str, _answer: object) -> None:
     done.append(kind)
 
 
-async def test_what_arrives_while_a_batch_commits_is_decided_on_top_of_it(books: Database) -> None:
+async def test_what_arrives_while_a_batch_commits_is_decided_on_top_of_it(
+    books: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     """I2: a charge sees every charge before it, those that are still being committed among them."""
     async with ledger_on(books, limits=Limits(batch_max=4)) as ledger:
         await ledger.configure()
@@ -40,6 +42,7 @@ async def test_what_arrives_while_a_batch_commits_is_decided_on_top_of_it(books:
         async with asyncio.timeout(DEADLINE_S):
             statuses = [answer.status for answer in await asyncio.gather(*answers)]
         assert statuses == [201] * 100 + [402] * 50
+        assert "a batch was refused" not in caplog.text
         assert (await verify(ledger.dsn)).violations == []
 
 
