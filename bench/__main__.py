@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench import http, kafka, size, startup, truth, wrk
+from bench import doors, http, kafka, size, startup, truth, wrk
 from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
@@ -18,7 +18,7 @@ from bench.world import ACCOUNTS, ROOT, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
-PARTS = ("http", "kafka", "relay", "start", "size", "truth")
+PARTS = ("http", "kafka", "doors", "relay", "start", "size", "truth")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
@@ -69,6 +69,8 @@ def profile(world: World, options: argparse.Namespace) -> None:
     world.settle(ledger.database)
     sides = http.sides(ledger, options.seconds, (http.MOST,)) if "http" in options.parts else []
     sides += kafka.sides(world, ledger) if "kafka" in options.parts else []
+    if "doors" in options.parts:
+        sides += doors.sides(ledger, world.token("service"), options.seconds, world.run_name)
     for side in sides:
         ledger.cut_profile()
         tell(side.name)
@@ -157,6 +159,19 @@ def kafka_part(world: World, postgres: Postgres, options: argparse.Namespace, re
     ]
 
 
+def doors_part(world: World, postgres: Postgres, options: argparse.Namespace, report: Report) -> None:
+    """Batches and a gRPC stream in turns with the bare limit."""
+    ledger = funded(world, report)
+    sides = doors.sides(ledger, world.token("service"), options.seconds, world.run_name)
+    sides.append(Side(BARE, lambda: postgres.bare(options.seconds)))
+    found = take_turns(sides, options.rounds, tell)
+    report.series |= found
+    report.targets += [
+        Target("batches / bare limit", ratio(found[doors.BATCHES], found[BARE]), 0.3, 0.6),
+        Target("gRPC stream / bare limit", ratio(found[doors.STREAM], found[BARE]), 0.3, 0.6),
+    ]
+
+
 def start_part(world: World, options: argparse.Namespace, report: Report) -> None:
     """The suite as `make run` starts it, once its environment is there: on nothing, and on its own data."""
     tell("the suite starts")
@@ -210,6 +225,7 @@ def main() -> None:
         parts: dict[str, Callable[[], None]] = {
             "http": lambda: http_part(world, postgres, options, report),
             "kafka": lambda: kafka_part(world, postgres, options, report),
+            "doors": lambda: doors_part(world, postgres, options, report),
             "relay": lambda: relay_part(world, options, report),
             "start": lambda: start_part(world, options, report),
             "size": lambda: size_part(world, report),

@@ -20,7 +20,7 @@ from deploy.embedded.child import Child
 from deploy.embedded.ports import is_taken
 from libs.service.auth import PEOPLE, PEOPLE_TTL_S_MAX, ROLE_SCOPES
 from libs.service.keys import issue_token, newest_key
-from libs.service.settings import PORTS
+from libs.service.settings import GRPC_OFFSET, PORTS
 
 START_S = 60.0
 RELAY_OFFSET, VERIFIER_OFFSET = 100, 200
@@ -172,6 +172,6 @@ def start_suite(directory: Path, *, owner_pid: int, held_fds: Sequence[int]) -> 
 def free_port_base() -> int:
     """A base below the ports that the system gives to clients, with all of the suite's ports behind it free."""
     ledger = PORTS["ledger"]
-    offsets = (ledger, ledger + RELAY_OFFSET, ledger + VERIFIER_OFFSET, PORTS["postgres"])
+    offsets = (ledger, ledger + RELAY_OFFSET, ledger + VERIFIER_OFFSET, ledger + GRPC_OFFSET, PORTS["postgres"])
     first = 10_000 + os.getpid() % 36 * 300
     return next(base for base in range(first, 21_000, 300) if not any(is_taken(base + offset) for offset in offsets))

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request as HttpRequest
 
+from libs.service.auth import Principal
 from libs.service.problems import Problem, ScopeMissing
 from services.ledger.api.commands import ROUTES
 from services.ledger.api.support import (
@@ -49,7 +50,7 @@ class Caller:
 
     http: HttpRequest
     core: Core
-    scopes: frozenset[str]
+    principal: Principal
     origin: Origin
 
     def refusal(self, problem: Problem) -> Answer:
@@ -62,7 +63,7 @@ class Caller:
             return Sent(None, answer=self.refusal(item))
         sent = Sent(item)
         try:
-            if self.scopes.isdisjoint(SCOPES[item.type]):
+            if self.principal.scopes.isdisjoint(SCOPES[item.type]):
                 raise ScopeMissing(SCOPES[item.type][0])
             request = request_of(item, self.origin)
             sent.partition = self.core.partition_of(request)
@@ -130,10 +131,12 @@ class Caller:
         return []
 
 
-def caller_of(request: HttpRequest) -> Caller:
-    """The caller, who must have at least one of the scopes that commands need."""
+def caller_of(request: HttpRequest, known: Caller | None = None) -> Caller:
+    """The caller, who must have at least one of the scopes that commands need; `known` if it is the same one."""
     principal = permitted(request, SPEND, GRANT, ADJUST, CONFIG)
-    return Caller(request, core_of(request), principal.scopes, origin_of(request, principal, ""))
+    if known is not None and known.principal is principal:
+        return known
+    return Caller(request, core_of(request), principal, origin_of(request, principal, ""))
 
 
 def result_of(answer: Answer) -> dict[str, Any]:

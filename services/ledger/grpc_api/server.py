@@ -103,10 +103,13 @@ class Servicer:
         return pb.BatchAnswer(results=results, accounts=accounts)
 
     async def _execute(self, messages: AsyncIterator[bytes], context: Context) -> None:
-        metadata = _metadata(context)
+        request = http_request(self._app, _metadata(context), "POST", PATH)
+        known: Caller | None = None
 
         def caller() -> Caller:
-            return caller_of(http_request(self._app, metadata, "POST", PATH))
+            nonlocal known
+            known = caller_of(request, known)
+            return known
 
         async def write(result: pb.CommandResult) -> None:
             await context.write(result.SerializeToString())

@@ -32,46 +32,44 @@ class CommandStream:
     ) -> None:
         self._caller = caller
         self._write = write
-        self._room = asyncio.Semaphore(outstanding_max)
+        # One more than these is read before there is no room.
+        self._room = asyncio.Semaphore(outstanding_max - 1)
         self._results: asyncio.Queue[pb.CommandResult] = asyncio.Queue()
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._elsewhere: dict[str | None, list[tuple[str, Sent]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving = False
 
     async def run(self, messages: AsyncIterator[bytes], closing: asyncio.Event) -> None:
         """Answer what comes until it ends or `closing` is set; what was read by then is answered before this returns.
 
         Raises :class:`DecodeError` after that for what is no message.
         """
-        reading = asyncio.create_task(self._read(messages, closing))
+        reading = asyncio.create_task(self._read(messages))
         try:
-            await run_together(self._send(), self._all_answered(reading))
+            await run_together(self._send(), self._all_answered(reading, closing))
+            if reading.done():
+                reading.result()
         finally:
             await end(reading, *self._tasks)
-        reading.result()
 
-    async def _all_answered(self, reading: asyncio.Task[None]) -> None:
-        await asyncio.wait([reading])
-        await self._idle.wait()
-
-    async def _read(self, messages: AsyncIterator[bytes], closing: asyncio.Event) -> None:
+    async def _all_answered(self, reading: asyncio.Task[None], closing: asyncio.Event) -> None:
         leaving = asyncio.ensure_future(closing.wait())
         try:
-            while not closing.is_set():
-                await self._room.acquire()
-                coming = asyncio.ensure_future(_next(messages))
-                await asyncio.wait([coming, leaving], return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    return
-                message = coming.result()
-                if message is None:
-                    return
-                await self._take(pb.CommandRequest.FromString(message))
+            await asyncio.wait([reading, leaving], return_when=asyncio.FIRST_COMPLETED)
         finally:
             leaving.cancel()
+        self._leaving = True
+        await self._idle.wait()
+
+    async def _read(self, messages: AsyncIterator[bytes]) -> None:
+        async for message in messages:
+            if self._leaving:
+                return
+            await self._take(pb.CommandRequest.FromString(message))
+            await self._room.acquire()
 
     async def _take(self, message: pb.CommandRequest) -> None:
         """Hand one command over. Commands of one account are handed over in the order in which they come."""
@@ -149,7 +147,3 @@ def _read_item(kind: str | None, item: dict[str, Any]) -> Item | Problem:
     if kind is None:
         return invalid("missing_field", "command", "There is no command in this message.")
     return parse_item(kind, orjson.dumps(item))
-
-
-async def _next(messages: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(messages, None)
