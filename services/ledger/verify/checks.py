@@ -340,7 +340,7 @@ class PartitionCheck(LogCheck):
 
     def _check_budgets(self, row: LogEvent, account: Account, event: ev.AccountEvent) -> None:
         """No budget counts less than nothing, and no charge or hold leaves a hard one exceeded."""
-        spends = isinstance(event, ev.CreditsCharged | ev.HoldCreated)
+        spends = isinstance(event, ev.CreditsCharged | ev.HoldCreated | ev.HoldExtended) and event.amount
         for use in () if isinstance(event, ev.BudgetSet) else getattr(event, "budgets", ()):
             budget = None if account.budgets is None else account.budgets.named(use.name)
             exceeded = spends and budget is not None and budget.hard and use.used > budget.limit

@@ -47,18 +47,30 @@ def zone_of(account: Account, app_zone: ZoneInfo) -> ZoneInfo:
     return app_zone if zone is None else ZoneInfo(zone)
 
 
-def claims(recorder: Recorder, labels: cmd.Labels) -> list[Claim]:
-    """The budgets that a charge or hold with these labels counts for; 409 `too_many_members`."""
+def claims(recorder: Recorder, labels: cmd.Labels, hold: Hold | None = None) -> list[Claim]:
+    """The budgets that a charge or hold with these labels counts for, or more for a hold; 409 `too_many_members`."""
     book = recorder.account.budgets
     if book is None:
         return []
-    zone, now = zone_of(recorder.account, recorder.context.config.zone), recorder.now
-    found = []
-    for budget, member in book.concerned(labels.member, labels.caller):
-        if budget.member == EACH and (budget.name, member) not in book.counts:
-            _check_members(recorder, book, budget)
-        found.append(Claim(budget, member, book.count(budget, member, zone, now)))
+    found = _claims(recorder, book, labels) if hold is None else _claims_of_hold(recorder, book, hold)
+    for each in found:
+        if each.budget.member == EACH and (each.budget.name, each.member) not in book.counts:
+            _check_members(recorder, book, each.budget)
     return found
+
+
+def _claims(recorder: Recorder, book: Budgets, labels: cmd.Labels, names: frozenset[str] = frozenset()) -> list[Claim]:
+    zone, now = zone_of(recorder.account, recorder.context.config.zone), recorder.now
+    return [
+        Claim(budget, member, book.count(budget, member, zone, now))
+        for budget, member in book.concerned(labels.member, labels.caller, names)
+    ]
+
+
+def _claims_of_hold(recorder: Recorder, book: Budgets, hold: Hold) -> list[Claim]:
+    """Those of the hold's member, and of the keys that it counted for when it was made: who asks does not matter."""
+    names = frozenset(part.name for part in book.reserved.get(hold.terms.id, ()))
+    return _claims(recorder, book, cmd.Labels(member=hold.terms.member), names)
 
 
 def _check_members(recorder: Recorder, book: Budgets, budget: Budget) -> None:
@@ -76,7 +88,7 @@ def left(asked: Iterable[Claim]) -> int:
 def check(recorder: Recorder, asked: list[Claim], required: int) -> None:
     """409 `budget_exceeded` for the first hard budget that does not allow so much."""
     for each in asked:
-        if each.budget.hard and each.count.used + required > each.budget.limit:
+        if required and each.budget.hard and each.count.used + required > each.budget.limit:
             raise _exceeded(recorder, each, required)
 
 
@@ -112,8 +124,7 @@ def charged(recorder: Recorder, labels: cmd.Labels, amount: int) -> Uses:
 def captured(recorder: Recorder, hold: Hold, amount: int, pinned: int, *, final: bool) -> Uses:
     """What budgets count after a capture: all of it in the present period, less what the hold no longer reserves of it.
 
-    `pinned` is the part of `amount` that the hold had pinned. The budgets are those of the hold's member, and those of
-    keys that it was counted for when it was made: who captures does not matter.
+    `pinned` is the part of `amount` that the hold had pinned.
     """
     book = recorder.account.budgets
     if book is None:
@@ -121,13 +132,10 @@ def captured(recorder: Recorder, hold: Hold, amount: int, pinned: int, *, final:
     parts = book.reserved.get(hold.terms.id, ())
     reserved = totals(parts)
     kept = {} if final else totals(drawn(parts, pinned))
-    names = frozenset(part.name for part in parts)
-    zone, now = zone_of(recorder.account, recorder.context.config.zone), recorder.now
     uses = []
-    for budget, member in book.concerned(hold.terms.member, None, names):
-        count = book.count(budget, member, zone, now)
-        place = (budget.name, member, count.end)
-        uses.append(Claim(budget, member, count).use(amount - reserved.get(place, 0) + kept.get(place, 0)))
+    for each in _claims_of_hold(recorder, book, hold):
+        place = (each.budget.name, each.member, each.count.end)
+        uses.append(each.use(amount - reserved.get(place, 0) + kept.get(place, 0)))
     return tuple(uses)
 
 

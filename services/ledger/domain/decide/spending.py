@@ -5,7 +5,7 @@ A budget refuses what it does not allow after the balance has been asked, and ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from services.ledger.domain import commands as cmd
@@ -92,7 +92,10 @@ def _hold_lots(account: Account, service: str | None, grant: str | None) -> list
 
 @dataclass(slots=True)
 class _Pin:
-    """What a hold would pin: `wanted` of `lots`, or with `partial` what there is. `labels` say whose budgets count."""
+    """What a hold would pin: `wanted` of `lots`, or with `partial` what there is.
+
+    Whose budgets count is said by `labels`, or by the `hold` that is there already.
+    """
 
     wanted: int
     lots: list[Lot]
@@ -100,6 +103,7 @@ class _Pin:
     service: str | None
     grant: str | None
     labels: cmd.Labels
+    hold: Hold | None = None
 
 
 def _pinned(recorder: Recorder, pin: _Pin) -> tuple[Slices, budgets.Uses]:
@@ -115,7 +119,7 @@ def _pinned(recorder: Recorder, pin: _Pin) -> tuple[Slices, budgets.Uses]:
     least = min(1, pin.wanted) if pin.partial else pin.wanted
     if least > holdable:
         raise short(recorder, least, holdable, without_debt)
-    asked = budgets.claims(recorder, pin.labels)
+    asked = budgets.claims(recorder, pin.labels, pin.hold)
     budgets.check(recorder, asked, least)
     amount = min(pin.wanted, holdable, budgets.left(asked))
     return tuple(split(pin.lots, amount)), budgets.counted(asked, amount)
@@ -291,8 +295,7 @@ def extend_hold(recorder: Recorder, command: cmd.ExtendHold) -> Decision:
         terms = hold.terms
         gone = terms.grant is not None and terms.grant not in recorder.account.lots
         lots = [] if gone else _hold_lots(recorder.account, terms.service, terms.grant)
-        labels = replace(command.labels, member=terms.member)
-        pin = _Pin(cost.amount, lots, command.partial, terms.service, terms.grant, labels)
+        pin = _Pin(cost.amount, lots, command.partial, terms.service, terms.grant, command.labels, hold)
         slices, uses = _pinned(recorder, pin)
     more = sum(s.amount for s in slices)
     recorder.record_main(

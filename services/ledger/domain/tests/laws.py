@@ -148,7 +148,7 @@ class Laws:
             if count.lasts(event.at):
                 spent = self.spent[user, name, member, count.end, versions[name]]
                 assert count.used == spent + book.held((name, member), count.end), (name, member)
-        if isinstance(event, ev.CreditsCharged | ev.HoldCreated):
+        if isinstance(event, ev.CreditsCharged | ev.HoldCreated | ev.HoldExtended) and event.amount:
             limits = {budget.name: budget.limit for budget in book.budgets if budget.hard}
             assert all(use.used <= limits.get(use.name, use.used) for use in event.budgets)
         assert book.reserved.keys() <= account.holds.keys()

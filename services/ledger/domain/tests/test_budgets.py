@@ -15,6 +15,7 @@ from services.ledger.domain.commands import (
     Charge,
     Close,
     CreateHold,
+    ExtendHold,
     Grant,
     Labels,
     Refund,
@@ -216,6 +217,34 @@ def test_a_hold_that_is_used_up_still_counts_at_its_key() -> None:
     story = with_budgets(budget(100, name="bot", key="bot"), **TOLERANT).given(hold(50, labels=by(None, "bot")))
     story.given(CaptureHold(hold="hold#1", amount=50, final=False), CaptureHold(hold="hold#1", amount=20))
     assert figures(story, "bot") == ("70", "0", "30")
+
+
+def test_what_a_hold_is_extended_by_counts_where_the_hold_does() -> None:
+    story = with_budgets(budget(100, name="bot", key="bot"), budget(90, name="ann", member="ann"))
+    story.given(hold(50, labels=by("ann", "bot")))
+    story.when(ExtendHold(hold="hold#1", amount=41, labels=by(None, "web"))).refused("budget_exceeded", budget="ann")
+    story.given(ExtendHold(hold="hold#1", amount=30, labels=by(None, "web")))
+    assert figures(story, "bot") == ("80", "80", "20")
+    story.when(ExtendHold(hold="hold#1", amount=30, partial=True)).answered(added="10")
+    story.given(CaptureHold(hold="hold#1", amount=60, final=False))
+    assert figures(story, "ann") == ("90", "30", "0")
+    story.given(ReleaseHold(hold="hold#1"))
+    assert figures(story, "ann") == ("60", "0", "30")
+
+
+def test_a_hold_extended_on_another_day_gives_back_what_it_reserved_on_that_day() -> None:
+    story = with_budgets(budget(100)).given(hold(60, ttl_s=DAY_S)).after(12 * 3600)
+    story.given(ExtendHold(hold="hold#1", amount=20))
+    assert figures(story) == ("20", "20", "80")
+    story.given(CaptureHold(hold="hold#1", amount=70, final=False))
+    assert figures(story) == ("80", "10", "20")
+    story.given(ReleaseHold(hold="hold#1"))
+    assert figures(story) == ("70", "0", "30")
+
+
+def test_what_costs_nothing_is_not_refused_by_a_budget_that_is_exceeded() -> None:
+    story = with_budgets(budget(10), **TOLERANT).given(hold(10), CaptureHold(hold="hold#1", amount=20))
+    story.given(Charge(amount=0)).when(Charge(amount=1)).refused("budget_exceeded", used="20")
 
 
 def test_a_hold_revoked_with_its_grant_gives_back() -> None:
