@@ -8,15 +8,53 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import orjson
 from starlette.responses import StreamingResponse
 
+P = TypeVar("P")
+T = TypeVar("T")
 CHUNK_BYTES = 65_536
+FileKind = Literal["csv", "jsonl"]
+MEDIA_TYPES = ("text/csv", "application/jsonl")
+"""What the header Accept may ask for instead of a page."""
+PAGE = 500
+"""Rows that a whole list is read in: no connection, and no transaction, is held in between."""
+
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def file_asked(chosen: Literal["json", "csv", "jsonl"] | None, accept: str) -> FileKind | None:
+    """The file that is wanted instead of a page: by the parameter `format`, else by the header Accept."""
+    if chosen is not None:
+        return None if chosen == "json" else chosen
+    if "text/csv" in accept:
+        return "csv"
+    return "jsonl" if "application/jsonl" in accept or "application/x-ndjson" in accept else None
+
+
+async def all_pages(
+    fetch: Callable[[P, int], Awaitable[Sequence[T]]], first: P, place: Callable[[T], P]
+) -> AsyncIterator[T]:
+    """Every row of a list that `fetch(place, limit)` reads behind a place."""
+    while True:
+        rows = await fetch(first, PAGE)
+        for row in rows:
+            yield row
+        if len(rows) < PAGE:
+            return
+        first = place(rows[-1])
+
+
+async def rendered(
+    rows: AsyncIterable[T], render: Callable[[T], Mapping[str, Any]]
+) -> AsyncIterator[Mapping[str, Any]]:
+    """Rows as they are shown."""
+    async for row in rows:
+        yield render(row)
 
 
 def csv_cell(value: Any) -> str:
@@ -61,7 +99,7 @@ async def json_lines(rows: AsyncIterable[Mapping[str, Any]]) -> AsyncIterator[by
 
 
 def export_response(
-    kind: Literal["csv", "jsonl"], columns: Sequence[str], rows: AsyncIterable[Mapping[str, Any]], name: str
+    kind: FileKind, columns: Sequence[str], rows: AsyncIterable[Mapping[str, Any]], name: str
 ) -> StreamingResponse:
     """The answer that saves as `<name>.<kind>`; `name` is a constant of ours."""
     lines = csv_lines(columns, rows) if kind == "csv" else json_lines(rows)

@@ -14,19 +14,17 @@ from libs.events.contracts.ledger.fields import Moment, Name
 from libs.events.partition import partition_of
 from libs.service.bodies import parse_query
 from libs.service.clock import from_datetime
-from libs.service.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import NotFound, invalid
 from services.ledger import past
 from services.ledger.api import answers
 from services.ledger.api.contract import described
 from services.ledger.api.support import asset_of, core_of, json_response, own_account
-from services.ledger.api.views import account_view, hold_view, lot_view, state_view, thresholds_view
+from services.ledger.api.views import account_view, state_view, thresholds_view
 from services.ledger.core import Core
 from services.ledger.domain.config import AppConfig
 from services.ledger.domain.decide.budgets import describe as budgets_view
 from services.ledger.domain.state import Account
 from services.ledger.present import current, reach
-from services.ledger.store import reads
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 GONE = ("404 account_not_found", "404 unknown_asset", "404 app_not_found", "403 wrong_user")
@@ -56,14 +54,6 @@ class StateQuery(MomentQuery):
     """The query of `state`."""
 
     min_position: Position | None = Field(None, description="Not before the log has come so far: read your writes.")
-
-
-class ListQuery(AssetQuery):
-    """The query of a list."""
-
-    limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX)
-    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
-    all: bool = Field(False, description="Those that have ended too.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,7 @@ async def _asked(request: Request, model: type[Q]) -> Asked[Q]:
     return Asked(query, core, config, key, partition_of(principal.app, user, core.partitions))
 
 
-async def _found(request: Request, model: type[Q]) -> Found[Q]:
+async def read_account(request: Request, model: type[Q]) -> Found[Q]:
     """404 `account_not_found` for an account that is not there."""
     asked = await _asked(request, model)
     seen, now = await current(asked.core, asked.config, asked.key, asked.partition)
@@ -112,7 +102,7 @@ async def _found(request: Request, model: type[Q]) -> Found[Q]:
 )
 async def get_account(request: Request) -> Response:
     """404 for a user that was never heard of."""
-    found = await _found(request, AssetQuery)
+    found = await read_account(request, AssetQuery)
     return json_response(account_view(found.account, found.position))
 
 
@@ -148,7 +138,7 @@ async def get_state(request: Request) -> Response:
 )
 async def get_thresholds(request: Request) -> Response:
     """Levels of `available` whose crossing is told."""
-    found = await _found(request, AssetQuery)
+    found = await read_account(request, AssetQuery)
     profile = found.account.profile
     return json_response(
         {
@@ -167,51 +157,7 @@ async def get_thresholds(request: Request) -> Response:
 )
 async def get_budgets(request: Request) -> Response:
     """As of now: what open holds reserve is used, what they gave back is not."""
-    found = await _found(request, AssetQuery)
+    found = await read_account(request, AssetQuery)
     profile = found.account.profile
     shown = budgets_view(found.account, found.asked.config.zone, found.now)
     return json_response({"user": profile.user, "asset": profile.asset, "budgets": shown})
-
-
-@router.get(
-    "/{user}/lots",
-    summary="What remains of the grants",
-    **described(answer=answers.Lots, query=ListQuery, codes=GONE, path="/{user}"),
-)
-async def get_lots(request: Request) -> Response:
-    """In order of their ids."""
-    found = await _found(request, ListQuery)
-    query, account = found.asked.query, found.account
-    place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    rows = await reads.lots_page(found.asked.core.reads, found.asked.key, place["id"], query.limit + 1, every=query.all)
-    # The rows may be newer than the account: what time alone did is known of the account's lots only.
-    lots = [account.lots.get(row.lot.terms.id, row.lot) for row in rows]
-    return json_response(
-        page(lots, query.limit, lambda lot: {"id": lot.terms.id}, lambda lot: lot_view(lot, account.profile.scale))
-    )
-
-
-@router.get(
-    "/{user}/holds",
-    summary="Holds",
-    **described(answer=answers.Holds, query=ListQuery, codes=GONE, path="/{user}"),
-)
-async def get_holds(request: Request) -> Response:
-    """Open ones, or all, in order of their ids."""
-    found = await _found(request, ListQuery)
-    query, scale = found.asked.query, found.account.profile.scale
-    place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    rows = await reads.holds_page(
-        found.asked.core.reads, found.asked.key, place["id"], query.limit + 1, every=query.all
-    )
-    shown = [ended_by_time(row, found.now) for row in rows]
-    return json_response(
-        page(shown, query.limit, lambda row: {"id": row.hold.terms.id}, lambda row: hold_view(row, scale))
-    )
-
-
-def ended_by_time(row: reads.HoldRow, now: int) -> reads.HoldRow:
-    """The hold as it is at `now`: past its limit it is expired, whether or not a sweep noticed."""
-    if row.status == "open" and row.hold.expires_at <= now:
-        return reads.HoldRow(row.user, row.asset, row.hold, "expired", row.hold.expires_at)
-    return row

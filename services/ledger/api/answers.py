@@ -458,6 +458,12 @@ class Page(Answer):
     has_more: bool
 
 
+class Accounts(Page):
+    """Accounts in the order of their users."""
+
+    data: list[AccountRecord]
+
+
 class Lots(Page):
     """Lots in order of their ids."""
 

@@ -15,13 +15,14 @@ from libs.events.contracts.ledger.fields import Label, Moment, Name, User
 from libs.events.partition import partition_of
 from libs.service.bodies import parse_query
 from libs.service.clock import from_datetime
-from libs.service.exports import export_response
+from libs.service.exports import MEDIA_TYPES, PAGE, export_response, file_asked, rendered
 from libs.service.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import NotFound, invalid
 from services.ledger.api import answers
 from services.ledger.api.contract import described
 from services.ledger.api.places import pack, places_before
 from services.ledger.api.support import EVENTS, asset_of, core_of, json_response, own_account, staff
+from services.ledger.core import Core
 from services.ledger.domain.amounts import format_units, units_of
 from services.ledger.domain.codec import EVENT_TYPES, format_time
 from services.ledger.store import journal, reads
@@ -33,6 +34,10 @@ _SHORT = {name.split(".")[1]: name for name in EVENT_TYPES}
 _OPERATION = "ledger.operation_imported.v1"
 _IMPORTED = tuple(answers.Imported.model_fields)
 EventType = Annotated[str, Field(max_length=80, description="An event's type, such as `credits_charged`.")]
+
+
+FileFormat = Literal["json", "csv", "jsonl"] | None
+FILE_FORMAT = Field(None, description="A file of the whole list instead of a page; as the header Accept.")
 
 
 class _Times(BaseModel):
@@ -51,14 +56,13 @@ class JournalQuery(_Times):
     asset: Name | None = Field(None, description="The asset; the app's default one without it.")
     reference: Label | None = None
     member: User | None = None
-    format: Literal["json", "csv", "jsonl"] | None = Field(
-        None, description="A file of the whole journal instead of a page; as the header Accept."
-    )
+    format: FileFormat = FILE_FORMAT
 
 
 class EventsQuery(_Times):
     """The query of an app's events."""
 
+    format: FileFormat = FILE_FORMAT
     user: str | None = Field(None, pattern=r"^(@app|[A-Za-z0-9._:-]{1,128})$", description="Of this user only.")
 
 
@@ -80,7 +84,7 @@ def _filter(query: _Times, reference: str | None = None, member: str | None = No
         query=JournalQuery,
         codes=("404 account_not_found", "404 unknown_asset", "404 app_not_found", "403 wrong_user"),
         path="/{user}",
-        media=("text/csv", "application/jsonl"),
+        media=MEDIA_TYPES,
     ),
 )
 async def get_transactions(request: Request) -> Response:
@@ -93,24 +97,13 @@ async def get_transactions(request: Request) -> Response:
     wanted = _filter(query, query.reference, query.member)
     if key[2] not in await reads.assets_of(core.reads, principal.app, user):
         raise NotFound("account")
-    kind = query.format or _accepted(request)
-    if kind != "json":
-        return export_response(kind, _COLUMNS, _rendered(journal.journal(core.reads, key, wanted)), "transactions")
+    kind = file_asked(query.format, request.headers.get("accept", ""))
+    if kind is not None:
+        rows_of_all = rendered(journal.journal(core.reads, key, wanted), transaction_view)
+        return export_response(kind, _COLUMNS, rows_of_all, "transactions")
     place = decode_cursor(query.cursor, {"version": int}) or {"version": NEWEST}
     rows = await journal.journal_page(core.reads, key, wanted, place["version"], query.limit + 1)
     return json_response(page(rows, query.limit, lambda row: {"version": row.version}, transaction_view))
-
-
-def _accepted(request: Request) -> Literal["json", "csv", "jsonl"]:
-    accept = request.headers.get("accept", "")
-    if "text/csv" in accept:
-        return "csv"
-    return "jsonl" if "application/jsonl" in accept or "application/x-ndjson" in accept else "json"
-
-
-async def _rendered(rows: AsyncIterator[LogRow]) -> AsyncIterator[dict[str, Any]]:
-    async for row in rows:
-        yield transaction_view(row)
 
 
 def transaction_view(row: LogRow) -> dict[str, Any]:
@@ -154,7 +147,7 @@ def _priced(priced: dict[str, Any] | None) -> dict[str, Any] | None:
     "/events",
     tags=["records"],
     summary="Events of the app, the newest first",
-    **described(answer=answers.Events, query=EventsQuery),
+    **described(answer=answers.Events, query=EventsQuery, media=MEDIA_TYPES),
 )
 async def get_events(request: Request) -> Response:
     """As they lie in the log."""
@@ -166,11 +159,26 @@ async def get_events(request: Request) -> Response:
         number = partition_of(principal.app, query.user, core.partitions)
         before = {number: before[number]}
     wanted = replace(_filter(query), user=query.user)
+    kind = file_asked(query.format, request.headers.get("accept", ""))
+    if kind is not None:
+        every = rendered(_every_event(core, principal.app, wanted, before), event_view)
+        return export_response(kind, tuple(answers.Event.model_fields), every, "events")
     rows = await journal.app_events(core.reads, principal.app, wanted, before, query.limit + 1)
     for row in rows[: query.limit]:
         before[row.partition] = row.position
     places = pack([before.get(number, NEWEST) for number in range(core.partitions)])
     return json_response(page(rows, query.limit, lambda _row: {"before": places}, event_view))
+
+
+async def _every_event(core: Core, app: str, wanted: Filter, before: dict[int, int]) -> AsyncIterator[LogRow]:
+    """All of an app's events before these places, page by page."""
+    while True:
+        rows = await journal.app_events(core.reads, app, wanted, before, PAGE)
+        for row in rows:
+            yield row
+            before[row.partition] = row.position
+        if len(rows) < PAGE:
+            return
 
 
 def event_view(row: LogRow) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from libs.events.partition import partition_of
 from libs.service.db import Pool
 from libs.service.problems import NotFound
 from services.ledger.api import answers
-from services.ledger.api.accounts import ended_by_time
 from services.ledger.api.contract import described
+from services.ledger.api.listing import ended_by_time
 from services.ledger.api.support import READ, core_of, json_response, permitted
 from services.ledger.api.views import charge_view, hold_view, lot_view
 from services.ledger.core import Core

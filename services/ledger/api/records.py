@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,10 +12,12 @@ from starlette.responses import Response
 
 from libs.service.bodies import parse_query
 from libs.service.clock import SECOND_US, to_datetime
+from libs.service.exports import MEDIA_TYPES, export_response, file_asked
 from libs.service.problems import NotFound, ScopeMissing
 from services.ledger import past
 from services.ledger.api import answers
 from services.ledger.api.contract import described
+from services.ledger.api.journal import FILE_FORMAT, FileFormat
 from services.ledger.api.support import CONFIG, READ, core_of, json_response, permitted, staff, transfers_of
 from services.ledger.api.views import balances
 from services.ledger.core import Core
@@ -33,6 +37,14 @@ class OutcomeQuery(BaseModel):
 
     user: str = Field(max_length=128, description="Whose account the command concerned.")
     caller: str | None = Field(None, max_length=128, description="Who sent it; for admins. Default: who asks.")
+
+
+class StatisticsQuery(BaseModel):
+    """The query of `statistics`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: FileFormat = FILE_FORMAT
 
 
 @router.get(
@@ -92,11 +104,14 @@ async def _accounts_then(core: Core, app: str, user: str, found: reads.OutcomeRo
 
 
 @router.get(
-    "/statistics", summary="Totals of the app", **described(answer=answers.Statistics, codes=("404 app_not_found",))
+    "/statistics",
+    summary="Totals of the app",
+    **described(answer=answers.Statistics, query=StatisticsQuery, codes=("404 app_not_found",), media=MEDIA_TYPES),
 )
 async def get_statistics(request: Request) -> Response:
     """Added up when asked; 503 when that takes too long."""
     principal = staff(request, READ)
+    query = parse_query(StatisticsQuery, request.query_params)
     core = core_of(request)
     config = await core.config(principal.app)
     found = await totals(core.reads, principal.app, core.settings.statistics_s)
@@ -104,8 +119,16 @@ async def get_statistics(request: Request) -> Response:
         _asset_view(name, found.get(name) or AssetTotals(0, 0, 0, 0, 0, 0), scale)
         for name, scale in config.scales.items()
     ]
+    kind = file_asked(query.format, request.headers.get("accept", ""))
+    if kind is not None:
+        return export_response(kind, tuple(answers.AssetStatistics.model_fields), _each(assets), "statistics")
     now = format_time(core.clocks.now_us(principal.app))
     return json_response({"app": principal.app, "time": now, "assets": assets})
+
+
+async def _each(assets: list[dict[str, object]]) -> AsyncIterator[dict[str, object]]:
+    for asset in assets:
+        yield asset
 
 
 def _asset_view(name: str, total: AssetTotals, scale: int) -> dict[str, object]:

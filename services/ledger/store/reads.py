@@ -81,46 +81,22 @@ class HoldRow:
     resolved_at: int | None
 
 
-def _lot_row(row: asyncpg.Record) -> LotRow:
+def lot_row(row: asyncpg.Record) -> LotRow:
+    """A row of the lots."""
     return LotRow(row["user_id"], row["asset"], lot_of(row))
 
 
-def _hold_row(row: asyncpg.Record) -> HoldRow:
+def hold_row(row: asyncpg.Record) -> HoldRow:
+    """A row of the holds."""
     resolved = row["resolved_at"]
     resolved_at = None if resolved is None else from_datetime(resolved)
     return HoldRow(row["user_id"], row["asset"], hold_of(row), row["status"], resolved_at)
 
 
-async def lots_page(pool: Pool, key: tuple[str, str, str], after: str, limit: int, *, every: bool) -> list[LotRow]:
-    """Lots of an account in order of their ids, those that can still be used or `every` one."""
-    rows = await pool.fetch(
-        f"SELECT {LOT_COLUMNS} FROM lots WHERE app = $1 AND user_id = $2 AND asset = $3 AND id > $4"
-        " AND (live OR $5) ORDER BY id LIMIT $6",
-        *key,
-        after,
-        every,
-        limit,
-    )
-    return [_lot_row(row) for row in rows]
-
-
-async def holds_page(pool: Pool, key: tuple[str, str, str], after: str, limit: int, *, every: bool) -> list[HoldRow]:
-    """Holds of an account in order of their ids, open ones or `every` one."""
-    rows = await pool.fetch(
-        f"SELECT {HOLD_COLUMNS} FROM holds WHERE app = $1 AND user_id = $2 AND asset = $3 AND id > $4"
-        " AND (status = 'open' OR $5) ORDER BY id LIMIT $6",
-        *key,
-        after,
-        every,
-        limit,
-    )
-    return [_hold_row(row) for row in rows]
-
-
 async def lot_by_id(pool: Pool, app: str, lot: str) -> LotRow | None:
     """One lot of an app."""
     row = await pool.fetchrow(f"SELECT {LOT_COLUMNS} FROM lots WHERE id = $1 AND app = $2", lot, app)
-    return None if row is None else _lot_row(row)
+    return None if row is None else lot_row(row)
 
 
 async def lots_by_ids(pool: Pool, app: str, lots: Sequence[str]) -> dict[str, Lot]:
@@ -132,7 +108,7 @@ async def lots_by_ids(pool: Pool, app: str, lots: Sequence[str]) -> dict[str, Lo
 async def hold_by_id(pool: Pool, app: str, hold: str) -> HoldRow | None:
     """One hold of an app."""
     row = await pool.fetchrow(f"SELECT {HOLD_COLUMNS} FROM holds WHERE id = $1 AND app = $2", hold, app)
-    return None if row is None else _hold_row(row)
+    return None if row is None else hold_row(row)
 
 
 @dataclass(slots=True)
