@@ -9,6 +9,8 @@ export interface CallOptions {
 
 /** A method for each operation; parameters of path, query and body stand side by side. */
 export interface Operations {
+  /** The accounts of the app: GET /v1/accounts */
+  getAccounts(params: { asset?: string | null; limit?: number; cursor?: string | null; format?: "json" | "csv" | "jsonl" | null; status?: "open" | "frozen" | "closed" | null; plan?: string | null; settled_min?: string | null; settled_max?: string | null; owed_min?: string | null }, options?: CallOptions): Promise<Accounts>;
   /** An account and its settings: GET /v1/accounts/{user} */
   getAccount(params: { user: string; asset?: string | null }, options?: CallOptions): Promise<AccountRecord>;
   /** Set what is given and leave the rest; opens the account: PUT /v1/accounts/{user} */
@@ -26,9 +28,9 @@ export interface Operations {
   /** Stop charges, new holds and transfers out: POST /v1/accounts/{user}/freeze */
   accountFreeze(params: { user: string } & FreezeAccountBody, options?: CallOptions): Promise<Account>;
   /** Holds: GET /v1/accounts/{user}/holds */
-  getHolds(params: { user: string; asset?: string | null; limit?: number; cursor?: string | null; all?: boolean }, options?: CallOptions): Promise<Holds>;
+  getHolds(params: { user: string; asset?: string | null; limit?: number; cursor?: string | null; format?: "json" | "csv" | "jsonl" | null; since?: string | null; until?: string | null; all?: boolean; status?: "open" | "captured" | "released" | "expired" | "revoked" | null }, options?: CallOptions): Promise<Holds>;
   /** What remains of the grants: GET /v1/accounts/{user}/lots */
-  getLots(params: { user: string; asset?: string | null; limit?: number; cursor?: string | null; all?: boolean }, options?: CallOptions): Promise<Lots>;
+  getLots(params: { user: string; asset?: string | null; limit?: number; cursor?: string | null; format?: "json" | "csv" | "jsonl" | null; since?: string | null; until?: string | null; all?: boolean; source?: string | null }, options?: CallOptions): Promise<Lots>;
   /** Give the account a plan, or none: PUT /v1/accounts/{user}/plan */
   accountPlan(params: { user: string } & AssignPlanBody, options?: CallOptions): Promise<Plan>;
   /** Restore the allowance to its limit now: POST /v1/accounts/{user}/reset */
@@ -64,7 +66,7 @@ export interface Operations {
   /** Apply a configuration, or see what it would change: PUT /v1/config */
   putConfig(params: { dry_run?: boolean } & ConfigDocument, options?: CallOptions): Promise<Config | Difference>;
   /** Events of the app, the newest first: GET /v1/events */
-  getEvents(params: { type?: string | null; since?: string | null; until?: string | null; limit?: number; cursor?: string | null; user?: string | null }, options?: CallOptions): Promise<Events>;
+  getEvents(params: { type?: string | null; since?: string | null; until?: string | null; limit?: number; cursor?: string | null; format?: "json" | "csv" | "jsonl" | null; user?: string | null }, options?: CallOptions): Promise<Events>;
   /** The log of one partition: GET /v1/feed */
   getFeed(params: { topic?: string; partition: number; after?: number; limit?: number }, options?: CallOptions): Promise<Feed>;
   /** Give credits: POST /v1/grants */
@@ -90,7 +92,7 @@ export interface Operations {
   /** Ask what something costs, and have it promised: POST /v1/quotes */
   quote(params: QuoteBody, options?: CallOptions): Promise<Quote>;
   /** Totals of the app: GET /v1/statistics */
-  getStatistics(params: Record<string, never>, options?: CallOptions): Promise<Statistics>;
+  getStatistics(params: { format?: "json" | "csv" | "jsonl" | null }, options?: CallOptions): Promise<Statistics>;
   /** The app's test clock: GET /v1/test-clock */
   getTestClock(params: Record<string, never>, options?: CallOptions): Promise<TestClock>;
   /** Put the app's test clock forward: PUT /v1/test-clock */
@@ -315,6 +317,13 @@ export interface AccountUnfreezeItem {
   user: string;
   type: "account.unfreeze";
   key: string;
+}
+
+/** Accounts in the order of their users. */
+export interface Accounts {
+  next_cursor: string | null;
+  has_more: boolean;
+  data: AccountRecord[];
 }
 
 /** Earn what the app gives for an action. */

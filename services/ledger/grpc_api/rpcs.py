@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from services.ledger.api import answers
-from services.ledger.api.accounts import AssetQuery, ListQuery, StateQuery
+from services.ledger.api.accounts import AssetQuery, StateQuery
 from services.ledger.api.commands import ROUTES
 from services.ledger.api.journal import JournalQuery
+from services.ledger.api.listing import HoldsQuery, LotsQuery
 from services.ledger.api.records import OutcomeQuery
 from services.ledger.handlers.commands import KINDS, Kind
 from services.ledger.handlers.items import MODELS
@@ -74,8 +75,8 @@ def _read(name: str, path: str, query: type[BaseModel], answer: type[answers.Ans
 READS = (
     _read("GetAccount", "/accounts/{user}", AssetQuery, answers.AccountRecord),
     _read("GetState", "/accounts/{user}/state", StateQuery, answers.State),
-    _read("ListLots", "/accounts/{user}/lots", ListQuery, answers.Lots),
-    _read("ListHolds", "/accounts/{user}/holds", ListQuery, answers.Holds),
+    _read("ListLots", "/accounts/{user}/lots", LotsQuery, answers.Lots),
+    _read("ListHolds", "/accounts/{user}/holds", HoldsQuery, answers.Holds),
     _read("ListTransactions", "/accounts/{user}/transactions", JournalQuery, answers.Transactions),
     _read("GetCommand", "/commands/{key:path}", OutcomeQuery, answers.Outcome, "key"),
 )

@@ -2937,19 +2937,25 @@ Global___ImportedOperation: _TypeAlias = ImportedOperation  # noqa: Y015
 
 @_typing.final
 class ListHoldsRequest(_message.Message):
-    """The query of a list."""
+    """The query of an account's holds."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ASSET_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
     ALL_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     limit: _builtins.int
     cursor: _builtins.str
+    since: _builtins.str
+    until: _builtins.str
     all: _builtins.bool
+    status: _builtins.str
     user: _builtins.str
     def __init__(
         self,
@@ -2957,12 +2963,15 @@ class ListHoldsRequest(_message.Message):
         asset: _builtins.str | None = ...,
         limit: _builtins.int | None = ...,
         cursor: _builtins.str | None = ...,
+        since: _builtins.str | None = ...,
+        until: _builtins.str | None = ...,
         all: _builtins.bool | None = ...,
+        status: _builtins.str | None = ...,
         user: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_since", b"_since", "_status", b"_status", "_until", b"_until", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "since", b"since", "status", b"status", "until", b"until", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_since", b"_since", "_status", b"_status", "_until", b"_until", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "since", b"since", "status", b"status", "until", b"until", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__all: _TypeAlias = _typing.Literal["all"]  # noqa: Y015
     _WhichOneofArgType__all: _TypeAlias = _typing.Literal["_all", b"_all"]  # noqa: Y015
@@ -2972,6 +2981,12 @@ class ListHoldsRequest(_message.Message):
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__since: _TypeAlias = _typing.Literal["since"]  # noqa: Y015
+    _WhichOneofArgType__since: _TypeAlias = _typing.Literal["_since", b"_since"]  # noqa: Y015
+    _WhichOneofReturnType__status: _TypeAlias = _typing.Literal["status"]  # noqa: Y015
+    _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
+    _WhichOneofReturnType__until: _TypeAlias = _typing.Literal["until"]  # noqa: Y015
+    _WhichOneofArgType__until: _TypeAlias = _typing.Literal["_until", b"_until"]  # noqa: Y015
     _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
     _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
     @_typing.overload
@@ -2982,6 +2997,12 @@ class ListHoldsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__since) -> _WhichOneofReturnType__since | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status) -> _WhichOneofReturnType__status | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__until) -> _WhichOneofReturnType__until | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
 
@@ -2989,19 +3010,25 @@ Global___ListHoldsRequest: _TypeAlias = ListHoldsRequest  # noqa: Y015
 
 @_typing.final
 class ListLotsRequest(_message.Message):
-    """The query of a list."""
+    """The query of an account's lots."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ASSET_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
     ALL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     limit: _builtins.int
     cursor: _builtins.str
+    since: _builtins.str
+    until: _builtins.str
     all: _builtins.bool
+    source: _builtins.str
     user: _builtins.str
     def __init__(
         self,
@@ -3009,12 +3036,15 @@ class ListLotsRequest(_message.Message):
         asset: _builtins.str | None = ...,
         limit: _builtins.int | None = ...,
         cursor: _builtins.str | None = ...,
+        since: _builtins.str | None = ...,
+        until: _builtins.str | None = ...,
         all: _builtins.bool | None = ...,
+        source: _builtins.str | None = ...,
         user: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_since", b"_since", "_source", b"_source", "_until", b"_until", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "since", b"since", "source", b"source", "until", b"until", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_since", b"_since", "_source", b"_source", "_until", b"_until", "_user", b"_user", "all", b"all", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "since", b"since", "source", b"source", "until", b"until", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__all: _TypeAlias = _typing.Literal["all"]  # noqa: Y015
     _WhichOneofArgType__all: _TypeAlias = _typing.Literal["_all", b"_all"]  # noqa: Y015
@@ -3024,6 +3054,12 @@ class ListLotsRequest(_message.Message):
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__since: _TypeAlias = _typing.Literal["since"]  # noqa: Y015
+    _WhichOneofArgType__since: _TypeAlias = _typing.Literal["_since", b"_since"]  # noqa: Y015
+    _WhichOneofReturnType__source: _TypeAlias = _typing.Literal["source"]  # noqa: Y015
+    _WhichOneofArgType__source: _TypeAlias = _typing.Literal["_source", b"_source"]  # noqa: Y015
+    _WhichOneofReturnType__until: _TypeAlias = _typing.Literal["until"]  # noqa: Y015
+    _WhichOneofArgType__until: _TypeAlias = _typing.Literal["_until", b"_until"]  # noqa: Y015
     _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
     _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
     @_typing.overload
@@ -3034,6 +3070,12 @@ class ListLotsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__since) -> _WhichOneofReturnType__since | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__source) -> _WhichOneofReturnType__source | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__until) -> _WhichOneofReturnType__until | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
 
