@@ -67,8 +67,6 @@ def taken(event: ev.AccountEvent) -> list[Taken]:
     """What the event took from each lot, or gave back to it."""
     rule = _RULES.get(type(event))
     found = [] if rule is None else rule(event)
-    # What a plan's change or a reset ends of an allowance.
-    found += _all(getattr(event, "ended", ()), "allowance_ended")
     # A lot that is made while an overdraft is used repays that first.
     found += [(lot.grant, "overdraft_repaid", lot.amount - lot.remaining) for lot in new_lots(event)]
     return [each for each in found if each[2]]
