@@ -2,6 +2,7 @@
 
 /** Operations by name: method, path, and the parameters that go into the query. */
 export const OPERATIONS = {
+  getAccounts: ["GET", "/v1/accounts", ["asset", "limit", "cursor", "format", "status", "plan", "settled_min", "settled_max", "owed_min"]],
   getAccount: ["GET", "/v1/accounts/{user}", ["asset"]],
   accountChange: ["PUT", "/v1/accounts/{user}", []],
   getBudgets: ["GET", "/v1/accounts/{user}/budgets", ["asset"]],
@@ -10,8 +11,8 @@ export const OPERATIONS = {
   accountErase: ["POST", "/v1/accounts/{user}/erase", []],
   explainAccount: ["GET", "/v1/accounts/{user}/explain", ["asset", "service", "position", "at", "limit", "cursor"]],
   accountFreeze: ["POST", "/v1/accounts/{user}/freeze", []],
-  getHolds: ["GET", "/v1/accounts/{user}/holds", ["asset", "limit", "cursor", "all"]],
-  getLots: ["GET", "/v1/accounts/{user}/lots", ["asset", "limit", "cursor", "all"]],
+  getHolds: ["GET", "/v1/accounts/{user}/holds", ["asset", "limit", "cursor", "format", "since", "until", "all", "status"]],
+  getLots: ["GET", "/v1/accounts/{user}/lots", ["asset", "limit", "cursor", "format", "since", "until", "all", "source"]],
   accountPlan: ["PUT", "/v1/accounts/{user}/plan", []],
   accountReset: ["POST", "/v1/accounts/{user}/reset", []],
   getState: ["GET", "/v1/accounts/{user}/state", ["asset", "service", "position", "at", "min_position"]],
@@ -29,7 +30,7 @@ export const OPERATIONS = {
   getCommand: ["GET", "/v1/commands/{key}", ["user", "caller"]],
   getConfig: ["GET", "/v1/config", []],
   putConfig: ["PUT", "/v1/config", ["dry_run"]],
-  getEvents: ["GET", "/v1/events", ["type", "since", "until", "limit", "cursor", "user"]],
+  getEvents: ["GET", "/v1/events", ["type", "since", "until", "limit", "cursor", "format", "user"]],
   getFeed: ["GET", "/v1/feed", ["topic", "partition", "after", "limit"]],
   grant: ["POST", "/v1/grants", []],
   getGrant: ["GET", "/v1/grants/{id}", []],
@@ -42,7 +43,7 @@ export const OPERATIONS = {
   operationImport: ["POST", "/v1/imported-operations", []],
   getPrices: ["GET", "/v1/prices", ["list", "user"]],
   quote: ["POST", "/v1/quotes", []],
-  getStatistics: ["GET", "/v1/statistics", []],
+  getStatistics: ["GET", "/v1/statistics", ["format"]],
   getTestClock: ["GET", "/v1/test-clock", []],
   putTestClock: ["PUT", "/v1/test-clock", []],
   transfer: ["POST", "/v1/transfers", []],
