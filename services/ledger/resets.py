@@ -6,6 +6,7 @@ latest reset was that one, and what has been said already. So it does not matter
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import NamedTuple
 
@@ -94,6 +95,8 @@ class Resets:
         if writer is None:
             return False
         command = CompleteReset(partition=partition, due_at=month.due_at, accounts=accounts)
+        key = _key(month, partition)
+        fingerprint = hashlib.sha256(key.encode()).digest()
         answer = await writer.submit(
             Request(
                 app=month.app,
@@ -102,13 +105,13 @@ class Resets:
                 type="reset.complete",
                 build=lambda _scale: command,
                 caller="@clock",
-                key="" if accounts is None else _key(month, partition),
-                fingerprint=b"",
-                unique_fingerprint=b"",
+                key="" if accounts is None else key,
+                fingerprint=fingerprint,
+                unique_fingerprint=fingerprint,
                 actor="@clock",
                 door="job",
                 read_key=True,
-                request_id="",
+                request_id=key,
             )
         )
         return answer.status == 200
