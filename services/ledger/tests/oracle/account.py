@@ -5,6 +5,7 @@ Amounts are integer units, times seconds. A lot's `end` is infinite if it never 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -30,6 +31,7 @@ class Lot:
     claim_is_debt: bool = False
     waiting: bool = False  # Not started yet.
     revoked: bool = False
+    ended: bool = False  # Of an allowance that is over before its lot's time.
 
     @property
     def order(self) -> tuple[int, float, bool, int]:
@@ -55,6 +57,27 @@ class Hold:
     captured: int = 0
 
 
+@dataclass(frozen=True)
+class Plan:
+    """So many credits a month, and what of those left is carried over."""
+
+    limit: int
+    carry: tuple[int, int] = (0, 0)
+
+
+@dataclass(eq=False)
+class Allowance:
+    """A plan that an account has until `end` at least; `lots` are what it gave since `start`."""
+
+    plan: str | None
+    end: float
+    paid_until: float
+    lots: list[Lot]
+    given: int
+    carried: int = 0
+    lapsed: bool = False
+
+
 @dataclass(eq=False)
 class Account:
     """One user's credits. Nothing here knows the time unless it is told."""
@@ -68,6 +91,10 @@ class Account:
     closed: bool = False
     opened: bool = False
     freezes: set[str] = field(default_factory=set)
+    allowance: Allowance | None = None
+    plans: dict[str, Plan] = field(default_factory=dict)
+    months: list[float] = field(default_factory=list)
+    make: Callable[[int, float, float], Lot] | None = None
     spending: Spending = field(default_factory=Spending)
 
     def usable(self, service: str | None) -> list[Lot]:
@@ -122,22 +149,67 @@ class Account:
             lot.pinned -= n
             reclaimed = min(lot.claimed, n)
             lot.claimed -= reclaimed
-            lost = reclaimed if lot.end > now else n
+            lost = reclaimed if lot.end > now and not lot.ended else n
             lot.gone += lost
             lot.free += n - lost
         self.spending.forget(hold.id)
         del self.holds[hold.id]
         self.ended.add(hold.id)
 
+    def end_allowance(self) -> int:
+        """Take what is free of the allowance, and end its lots; how much that was."""
+        free = 0
+        for lot in self.allowance.lots if self.allowance else []:
+            if lot.free or lot.pinned:
+                free += lot.free
+                lot.gone += lot.free
+                lot.free = 0
+                lot.ended = True
+        return free
+
+    def renew(self, now: float) -> None:
+        """The allowance of the month that `now` is in, if it is still paid for and has not come yet."""
+        had = self.allowance
+        if had is None or had.plan is None or had.lapsed or self.closed:
+            return
+        plan = self.plans[had.plan]
+        rest = sum(lot.free for lot in had.lots if not lot.ended)
+        due = had.end
+        while True:
+            if due >= had.paid_until:
+                self.end_allowance()
+                had.lapsed, had.lots, had.given, had.carried = True, [], 0, 0
+                return
+            had.carried = min(plan.carry[1], max(plan.carry[0], rest))
+            following = next(month for month in self.months if month > due)
+            if following > now:
+                break
+            due, rest = following, plan.limit + had.carried
+        self.end_allowance()
+        had.end, had.given = following, plan.limit + had.carried
+        had.lots = [self.allow(had.given, due, following)]
+
+    def allow(self, amount: int, start: float, end: float) -> Lot:
+        """A lot of the allowance, after it has repaid what is owed and a used overdraft."""
+        if self.make is None:
+            raise RuntimeError("the model has not said how lots are made")
+        lot = self.make(amount, start, end)
+        self.repay([lot])
+        return lot
+
     def pass_time(self, now: float) -> None:
-        """Limits of holds, then ends of lots, then starts of lots, each at its time."""
-        due: list[tuple[float, int, str, Hold | Lot]] = [(h.end, 0, h.id, h) for h in self.holds.values()]
+        """Limits of holds, then the reset, then ends of lots, then starts of lots, each at its time."""
+        due: list[tuple[float, float, str, Hold | Lot | None]] = [(h.end, 0, h.id, h) for h in self.holds.values()]
         due += [(lot.end, 1, lot.id, lot) for lot in self.lots if lot.end < inf]
         due += [(lot.start, 2, lot.id, lot) for lot in self.lots if lot.waiting]
+        if self.allowance is not None:
+            due.append((self.allowance.end, 0.5, "", None))
         for time, kind, _, item in sorted(due, key=lambda d: d[:3]):
             if time > now:
                 break
-            if isinstance(item, Hold):
+            if item is None:
+                self.renew(now)
+            elif isinstance(item, Hold):
                 self.let_go(item, time)
             elif kind == 1:
                 item.gone += item.free

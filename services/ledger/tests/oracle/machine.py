@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.ledger.tests.oracle.model import ACTIONS, Model, Refused
+from services.ledger.tests.oracle.model import ACTIONS, MONTHS, Model, Refused
 from services.ledger.tests.oracle.subject import START, Subject
 
 USERS = ("ann", "ben")
@@ -80,10 +80,18 @@ class LedgerMachine(RuleBasedStateMachine):
         return nth(left if left and pick % 5 else self.charges, pick)
 
     def both(
-        self, command: str, user: str, fields: dict[str, Any], model: Callable[[dict[str, Any]], None]
+        self,
+        command: str,
+        user: str,
+        fields: dict[str, Any],
+        model: Callable[[dict[str, Any]], None],
+        keep: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """Ask the subject, then the model, which is given the subject's body for the ids in it. {} if refused."""
-        fields = {name: value for name, value in fields.items() if value is not None}
+        """Ask the subject, then the model, which is given the subject's body for the ids in it. {} if refused.
+
+        `keep` are fields that say something by being null.
+        """
+        fields = {name: value for name, value in fields.items() if value is not None or name in keep}
         key = f"key-{len(self.done)}"
         status, body = self.subject.execute(command, fields, user, key)
         self.done.append((command, fields, user, key, status, body))
@@ -330,6 +338,29 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(user=st.just("ben"))
     def close(self, user: str) -> None:
         self.both("close_account", user, {}, lambda _: self.model.close(user))
+
+    @precondition(lambda self: len(self.done) % 4 == 0)
+    @rule(
+        user=users,
+        plan=st.sampled_from(["small", "large", "rolling", "large", None, "unknown"]),
+        paid_for=st.sampled_from([None, None, -10, 1000, 40 * 86_400]),
+        by_hand=st.booleans(),
+    )
+    def assign(self, user: str, plan: str | None, paid_for: int | None, by_hand: bool) -> None:
+        """A plan, and perhaps its allowance restored by hand."""
+        fields: dict[str, Any] = {"plan": plan}
+        if paid_for is not None:
+            fields["paid_until"] = (START + timedelta(seconds=self.model.now + paid_for)).isoformat()
+        self.both("assign_plan", user, fields, lambda _: self.model.assign(user, plan, paid_for), keep=("plan",))
+        if by_hand:
+            self.both("reset_allowance", user, {}, lambda _: self.model.reset(user))
+
+    @precondition(lambda self: len(self.done) % 3 == 0)
+    @rule(months=st.sampled_from([0, 0, 0, 1, 4]), before=st.sampled_from([0, 1, 60]))
+    def month(self, months: int, before: int) -> None:
+        """Time passes to the end of the month, or just before it, or of one to come."""
+        ahead = [month for month in MONTHS if month > self.model.now + before]
+        self.advance(int(ahead[months] - before - self.model.now))
 
     @rule(seconds=spans | st.just(1000))
     def advance(self, seconds: int) -> None:

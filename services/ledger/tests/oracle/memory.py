@@ -62,6 +62,8 @@ COMMANDS: dict[str, Callable[[Fields], cmd.Command]] = {
     "perform_action": lambda f: cmd.Act(**_pick(f, "action")),
     "freeze_account": lambda f: cmd.Freeze(name=f["unique_ref"]),
     "unfreeze_account": lambda f: cmd.Unfreeze(name=f["unique_ref"]),
+    "assign_plan": lambda f: cmd.AssignPlan(plan=f.get("plan"), paid_until=_due(f, "paid_until")),
+    "reset_allowance": lambda _: cmd.ResetAllowance(),
     "close_account": lambda _: cmd.Close(),
     "set_budgets": lambda f: cmd.SetBudgets(budgets=tuple(_budget(each) for each in f["budgets"])),
     "change_account": lambda f: cmd.ChangeAccount(overdraft_limit=parse_signed(f["overdraft"], SCALE)),

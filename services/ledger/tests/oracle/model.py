@@ -6,8 +6,10 @@ Amounts are integer units, times seconds. The model refuses by raising `Refused`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
+from math import inf
 
-from services.ledger.tests.oracle.account import Account, Hold, Lot
+from services.ledger.tests.oracle.account import Account, Allowance, Hold, Lot, Plan
 from services.ledger.tests.oracle.budgets import Budget
 
 GRACE_S, HOLD_S, HOLD_MAX_S, TOLERANCE_PERCENT = 1000, 60, 300, 50
@@ -22,6 +24,12 @@ CAPS = {"day": 200, "week": 300}
 """What all actions together earn at most in a period."""
 CALLER = "oracle"
 """Who asks for everything."""
+
+
+DAY_S = 86_400
+MONTHS: list[float] = [DAY_S * (date(2026 + n // 12, n % 12 + 1, 1) - date(2026, 1, 1)).days for n in range(1200)]
+"""When months begin, in seconds since the machine's start: the trial's app has them in UTC."""
+PLANS = {"small": Plan(100), "large": Plan(250), "rolling": Plan(75, (10, 100))}
 
 
 class Refused(Exception):
@@ -43,9 +51,56 @@ class Model:
 
     def account(self, user: str) -> Account:
         """The account as time has left it."""
-        account = self.accounts.setdefault(user, Account())
+        account = self.accounts.setdefault(user, Account(plans=PLANS, months=MONTHS))
+        account.make = lambda amount, start, end: self._lot(
+            account, "", amount, source="allowance", start=start, end=end
+        )
         account.pass_time(self.now)
         return account
+
+    def _allowance_lot(self, account: Account, amount: int, start: float, end: float) -> Lot:
+        return self._lot(account, "", amount, source="allowance", start=start, end=end)
+
+    def assign(self, user: str, plan: str | None, paid_for: int | None) -> None:
+        """`paid_for`: seconds from now; None is for ever."""
+        account = self.account(user)
+        self._open(account)
+        if plan is not None and plan not in PLANS:
+            raise Refused("plan_not_found")
+        account.opened = True
+        had, until = account.allowance, inf if paid_for is None else self.now + paid_for
+        if plan is None:
+            if had is not None and had.plan is not None:
+                had.plan, had.paid_until, had.lapsed = None, inf, False
+            return
+        paid, limit = self.now < until, PLANS[plan].limit
+        if had is None or self.now >= had.end:
+            account.end_allowance()
+            end = next(month for month in MONTHS if month > self.now)
+            lots = [account.allow(limit, self.now, end)] if paid else []
+            account.allowance = Allowance(plan, end, until, lots, limit if paid else 0, lapsed=not paid)
+            return
+        if (had.plan, had.lapsed) != (plan, False):
+            free = sum(lot.free for lot in had.lots if not lot.ended)
+            more = max(0, limit + had.carried - (had.given - free)) - free
+            if more > 0 and paid:
+                had.lots.append(account.allow(more, self.now, had.end))
+                had.given += more
+            for lot, taken in account.take(sorted(had.lots, key=lambda lot: lot.order, reverse=True), max(0, -more)):
+                lot.gone += taken
+                had.given -= taken
+            had.lapsed = had.lapsed and not paid
+        had.plan, had.paid_until = plan, until
+
+    def reset(self, user: str) -> None:
+        account = self.account(user)
+        self._open(account)
+        had = account.allowance
+        if had is None or had.plan is None or had.lapsed:
+            raise Refused("no_allowance")
+        account.end_allowance()
+        had.given, had.carried = PLANS[had.plan].limit, 0
+        had.lots = [account.allow(had.given, self.now, had.end)]
 
     def left(self, charge: str) -> int:
         """What of a charge has not been refunded."""
@@ -168,7 +223,7 @@ class Model:
         """Into the lots that it came from; for dead ones, new lots on their terms for a time of grace."""
         new = []
         for lot, n in back:
-            if lot.end > self.now and not lot.revoked:
+            if lot.end > self.now and not lot.revoked and not lot.ended:
                 lot.free += n
             elif n:
                 terms = {"source": lot.source, "priority": lot.priority, "scope": lot.scope}

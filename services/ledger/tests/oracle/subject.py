@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from services.ledger.tests.oracle.model import ACTIONS, CAPS, GRACE_S, HOLD_MAX_S, HOLD_S, TOLERANCE_PERCENT
+from services.ledger.tests.oracle.model import ACTIONS, CAPS, GRACE_S, HOLD_MAX_S, HOLD_S, PLANS, TOLERANCE_PERCENT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The time at which every subject starts."""
@@ -24,6 +24,15 @@ CONFIG: dict[str, Any] = {
     "earning_caps": [
         {"amount": f"{limit // 100}.{limit % 100:02d}", "period": period} for period, limit in CAPS.items()
     ],
+    "allowances": {
+        name: {
+            "limit": f"{plan.limit / 100:.2f}",
+            "rollover": {"min": f"{plan.carry[0] / 100:.2f}", "max": f"{plan.carry[1] / 100:.2f}"},
+        }
+        if plan.carry[1]
+        else {"limit": f"{plan.limit / 100:.2f}"}
+        for name, plan in PLANS.items()
+    },
     "thresholds": [{"below": "1", "rearm_at": "2"}],
     "hold_limits": {"default_s": HOLD_S, "max_s": HOLD_MAX_S},
     "policies": {"capture_tolerance_percent": TOLERANCE_PERCENT, "refund_grace_s": GRACE_S},
