@@ -23,10 +23,10 @@ def written(path: Path, records: list[dict[str, Any]]) -> Path:
     return path
 
 
-def imported(suite: Suite, file: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    """The exit code and the report of an import into coins."""
+def imported(suite: Suite, file: Path, *options: str, app: str = "coins") -> tuple[int, dict[str, Any]]:
+    """The exit code and the report of an import."""
     report = file.with_suffix(".report")
-    done = suite.tallystick("ledger", "import", file, "--app", "coins", "--report", report, *options)
+    done = suite.tallystick("ledger", "import", file, "--app", app, "--report", report, *options)
     assert report.exists(), done.stdout + done.stderr
     found: dict[str, Any] = json.loads(report.read_bytes())
     return done.returncode, found
@@ -59,6 +59,18 @@ async def test_x8_balances_and_history_arrive_once_however_often_they_are_sent(
     lines = [line async for line in coins.every_transaction(ann)]
     history = [line for line in lines if line.type == "operation_imported"]
     assert len(history) == 2
+
+
+async def test_x8_what_was_left_of_a_month_is_left_here(suite: Suite, tmp_path: Path) -> None:
+    ann, bob = new_user(), new_user()
+    openings = [{"user": ann, "allowance": "37", "balance": "5"}, {"user": bob, "plan": "pro", "allowance": "480"}]
+    file = written(tmp_path / "credits.jsonl", openings)
+    for _ in range(2):
+        code, report = imported(suite, file, app="ai-credits")
+        assert (code, report["parity"]["equal"]) == (0, 2), report
+    async with suite.client("ai-credits") as credits_of:
+        assert (await credits_of.state(ann)).available == 42
+        assert (await credits_of.state(bob)).available == 480
 
 
 async def test_x8_a_file_with_a_wrong_line_is_not_begun(suite: Suite, coins: AsyncClient, tmp_path: Path) -> None:
