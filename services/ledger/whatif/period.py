@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from libs.events.ids import UlidSource
 from services.ledger.domain import commands as cmd
@@ -98,9 +98,8 @@ class Period:
         after, decided = self._decide(key, account, command, events, difference)
         for event in decided:
             difference.now.add(event)
-            event.config_version = events[0].config_version
         difference.commands += 1
-        difference.same += decided == list(events)
+        difference.same += [*map(_bare, decided)] == [*map(_bare, events)]
         kept = pruned(after)
         if kept is not after:
             dead = {name: lot for name, lot in after.lots.items() if lot.dead}
@@ -157,3 +156,10 @@ class Period:
                 self._debits[transfer] = event
             case _:
                 pass
+
+
+def _bare(event: ev.AccountEvent) -> ev.AccountEvent:
+    """The event without what names the rules that it was decided by: two are the same if they do the same."""
+    if isinstance(event, ev.CreditsCharged | ev.HoldCreated | ev.HoldExtended | ev.HoldCaptured) and event.priced:
+        return replace(event, config_version=0, priced=replace(event.priced, version=0, quote=None))
+    return replace(event, config_version=0)

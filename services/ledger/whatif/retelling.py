@@ -107,8 +107,8 @@ def _usage(priced: ev.Priced) -> dict[str, int]:
 
 
 def _ask(priced: ev.Priced | None) -> cmd.Ask | None:
-    """What was priced, to be priced again. What a quote had promised stays the amount that it was."""
-    if priced is None or priced.quote is not None:
+    """What was priced, to be priced again; what a quote had promised too, since other prices make other quotes."""
+    if priced is None:
         return None
     return cmd.Ask(price=priced.price, model=priced.model, usage=_usage(priced))
 
@@ -131,14 +131,14 @@ def _hold(e: ev.HoldCreated, config: AppConfig, asker: Asker) -> cmd.Command:
 
 
 def _capture(e: ev.HoldCaptured, _config: AppConfig, _asker: Asker) -> cmd.Command:
-    if _ask(e.priced) is None or e.priced is None:
+    if e.priced is None:
         return cmd.CaptureHold(hold=e.hold, amount=e.amount, final=e.final)
     return cmd.CaptureHold(hold=e.hold, usage=_usage(e.priced), final=e.final)
 
 
 def _extend(e: ev.HoldExtended, _config: AppConfig, _asker: Asker) -> cmd.Command:
     ttl_s = max((e.expires_at - e.at) // SECOND_US, 1)
-    if _ask(e.priced) is None or e.priced is None:
+    if e.priced is None:
         return cmd.ExtendHold(hold=e.hold, ttl_s=ttl_s, amount=e.amount or None)
     # With what there was, which may have been less than the estimate.
     return cmd.ExtendHold(hold=e.hold, ttl_s=ttl_s, usage=_usage(e.priced), partial=True)

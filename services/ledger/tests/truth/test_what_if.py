@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from services.ledger.domain import commands as cmd
 from services.ledger.domain.config import ConfigDocument
+from services.ledger.domain.pricing.cost import ONE
 from services.ledger.tests.support import APP, Ledger
 from services.ledger.tests.truth.scenario import DAY_S, DOCUMENT, everything
 from services.ledger.whatif.period import AccountDifference, Key
@@ -97,3 +99,26 @@ async def test_months_return_as_they_did_and_as_another_limit_would_have_them(bo
     ann = (await decided_again(books, allowances=smaller))[APP, "ann", "coins"]
     assert (ann.then.charged, ann.now.charged) == (22000, 4000)
     assert dict(ann.refused) == {"insufficient_credits": 3}
+
+
+PRICES = {
+    "operations": {"text": {"amount": "1"}},
+    "models": {"large": {"per": 1000, "input": "2", "output": "8", "minimum": "0.10"}},
+}
+
+
+async def test_usage_is_priced_again(books: Database, ledger: Ledger) -> None:
+    await ledger.configure(**{**RULES, "prices": PRICES})
+    await ledger.do("grant", "ann", amount=3000)
+    await ledger.do("charge", "ann", ask=cmd.Ask(price="text", usage={"quantity": 3 * ONE}))
+    usage = {"input": 1000 * ONE, "output": 500 * ONE}
+    hold = await ledger.do("hold", "ann", ask=cmd.Ask(model="large", usage=usage))
+    await ledger.do("hold.extend", hold=hold.id, usage={**usage, "output": 1000 * ONE}, partial=True)
+    await ledger.do("hold.capture", hold=hold.id, usage={**usage, "output": 750 * ONE})
+    await ledger.do("hold", "ann", ask=cmd.Ask(model="large", usage={"output": 9000 * ONE}), partial=True)
+    same = await decided_again(books, prices=PRICES)
+    ann = same[APP, "ann", "coins"]
+    assert (ann.commands, ann.same, ann.then.charged) == (6, 6, 300 + 800)
+    dearer = {"operations": {"text": {"amount": "2"}}, "models": {"large": {"per": 1000, "input": "4", "output": "8"}}}
+    ann = (await decided_again(books, prices=dearer))[APP, "ann", "coins"]
+    assert (ann.now.charged, dict(ann.refused)) == (600 + 1000, {})
