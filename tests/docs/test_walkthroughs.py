@@ -20,6 +20,7 @@ def test_examples(at_a_new_suite: Reader) -> None:
     assert at_a_new_suite.follow(guide) >= 10
     assert at_a_new_suite.follow((ROOT / "docs/budgets.md").read_text()) >= 7
     assert at_a_new_suite.follow((ROOT / "docs/doors.md").read_text()) == 2
+    assert at_a_new_suite.follow((ROOT / "docs/pricing.md").read_text()) >= 5
 
 
 def test_a_wrong_page_is_noticed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.ledger.cli import events, halts, importing, past, restore, truth, whatif
+from services.ledger.cli import events, halts, importing, past, prices, restore, truth, whatif
 
 cli = typer.Typer()
 ledger_cli = typer.Typer(
@@ -20,6 +20,7 @@ ledger_cli.command("import")(importing.import_file)
 ledger_cli.command("what-if")(whatif.what_if)
 ledger_cli.command("replay")(past.replay)
 ledger_cli.command("export")(past.export)
+ledger_cli.add_typer(prices.prices_cli)
 events_cli = typer.Typer(name="events", help="What happens in the ledger.", no_args_is_help=True)
 events_cli.callback()(lambda: None)
 events_cli.command("tail")(events.tail)
