@@ -26,8 +26,8 @@ BUDGETS = (
         (
             Edit(
                 "services/ledger/domain/decide/spending.py",
-                "uses = budgets.counted(asked, amount)",
-                "uses = budgets.counted(asked, 0)",
+                "budgets.counted(asked, amount)",
+                "budgets.counted(asked, 0)",
             ),
         ),
         _ORACLE,
