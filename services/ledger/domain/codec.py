@@ -57,16 +57,35 @@ def _codec_of(hint: Any) -> tuple[Encode | None, Decode | None]:
     raise TypeError(f"no codec for {hint!r}")
 
 
+def _writer(fields_of: list[tuple[str, Any, Encode | None]]) -> Callable[[Any, int], dict[str, Any]]:
+    """What makes the dict of a part: name, default and codec of each field, written out as one function.
+
+    A loop over the fields takes half as long again, and encoding was a quarter of what it takes to decide a charge.
+    """
+    known: dict[str, Any] = {}
+    lines = ["def to_dict(value, scale):", " out = {}"]
+    for name, default, encode in fields_of:
+        known |= {f"{name}_default": default, f"{name}_encode": encode}
+        lines.append(f" item = value.{name}")
+        if default is not MISSING:
+            lines.append(f" if item is not {name}_default and item != {name}_default:")
+        written = "item" if encode is None else f"{name}_encode(item, scale)"
+        lines.append(f"  out[{name!r}] = {written}" if default is not MISSING else f" out[{name!r}] = {written}")
+    exec("\n".join([*lines, " return out"]), known)  # noqa: S102 - of names of our own classes alone
+    made: Callable[[Any, int], dict[str, Any]] = known["to_dict"]
+    return made
+
+
 class _Shape:
     """How one class of events (or of their parts) is written and read: worked out once, when the module is loaded."""
 
-    __slots__ = ("decoders", "encoders")
+    __slots__ = ("decoders", "to_dict")
 
     def __init__(self, cls: type[Any]) -> None:
         hints = get_type_hints(cls)
         names = [(f.name, f.default) for f in fields(cls) if f.init and f.name not in _NOT_IN_PAYLOAD]
         codecs = {name: _codec_of(hints[name]) for name, _ in names}
-        self.encoders = [(name, default, codecs[name][0]) for name, default in names]
+        self.to_dict = _writer([(name, default, codecs[name][0]) for name, default in names])
         self.decoders = {name: codecs[name][1] for name, _ in names}
 
 
@@ -74,13 +93,7 @@ _SHAPES: dict[Any, _Shape] = {}
 
 
 def _to_dict(value: Any, scale: int) -> dict[str, Any]:
-    out = {}
-    for name, default, encode in _SHAPES[type(value)].encoders:
-        item = getattr(value, name)
-        if item is default or (item == default and default is not MISSING):
-            continue
-        out[name] = item if encode is None else encode(item, scale)
-    return out
+    return _SHAPES[type(value)].to_dict(value, scale)
 
 
 def _from_dict(cls: type[EventT], data: dict[str, Any]) -> EventT:
