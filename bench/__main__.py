@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench import doors, http, kafka, size, startup, truth, wrk
+from bench import doors, http, kafka, meter, size, startup, truth, wrk
 from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
@@ -18,7 +18,7 @@ from bench.world import ACCOUNTS, ROOT, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
-PARTS = ("http", "kafka", "doors", "relay", "start", "size", "truth")
+PARTS = ("http", "kafka", "doors", "relay", "meter", "start", "size", "truth")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
@@ -172,6 +172,17 @@ def doors_part(world: World, postgres: Postgres, options: argparse.Namespace, re
     ]
 
 
+def meter_part(world: World, report: Report) -> None:
+    """What the metering proxy adds to the first token."""
+    ledger = world.ledger("meter")
+    found = meter.measure(world, ledger, tell)
+    direct, through = median(found.direct_ms), median(found.through_ms)
+    report.facts.append(("first token, median", f"{direct:.1f} ms directly, {through:.1f} ms through the proxy"))
+    added = found.added_ms(0.99)
+    report.targets.append(Target("p99 added to the first token", added, None, 10.0, " ms", lower_is_better=True))
+    ledger.stop()
+
+
 def start_part(world: World, options: argparse.Namespace, report: Report) -> None:
     """The suite as `make run` starts it, once its environment is there: on nothing, and on its own data."""
     tell("the suite starts")
@@ -227,6 +238,7 @@ def main() -> None:
             "kafka": lambda: kafka_part(world, postgres, options, report),
             "doors": lambda: doors_part(world, postgres, options, report),
             "relay": lambda: relay_part(world, options, report),
+            "meter": lambda: meter_part(world, report),
             "start": lambda: start_part(world, options, report),
             "size": lambda: size_part(world, report),
             "truth": lambda: truth_part(world, report),

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -96,7 +96,7 @@ class World:
         return issue_token(
             self._key,
             sub="bench",
-            audience="ledger",
+            audience=["ledger", "meter"],
             role=role,
             scopes=sorted(ROLE_SCOPES[role]),
             app=APP,
@@ -249,9 +249,9 @@ class Ledger:
             raise BenchError("the ledger does not run")
         return self._child
 
-    def configure(self) -> None:
+    def configure(self, config: Mapping[str, Any] = CONFIG) -> None:
         """Apply the bench's app."""
-        answer = self.call("PUT", "/v1/config", "admin", json=CONFIG)
+        answer = self.call("PUT", "/v1/config", "admin", json=config)
         if answer.status_code not in (200, 201):
             raise BenchError(f"the app was not applied: {answer.status_code} {answer.text}")
 
