@@ -70,7 +70,8 @@ async def _measure(world: World, ledger_url: str, calls: int) -> FirstTokens:
         for turn in range(-1, calls // TURN):
             for url, times in ((upstream, found.direct_ms), (proxy, found.through_ms)):
                 taken = [await _first_token(http, url, headers) for _ in range(TURN)]
-                times += taken if turn >= 0 else []
+                if turn >= 0:
+                    times.extend(taken)
         return found
 
 
@@ -147,7 +148,7 @@ async def _ready(url: str, child: Child, log: Path) -> None:
                 (await http.get(f"{url}/readyz")).raise_for_status()
             except httpx.HTTPError:
                 if child.poll() is not None or time.monotonic() > deadline:
-                    raise BenchError(f"the metering proxy did not start:\n{log.read_text()}") from None
+                    raise BenchError(f"the metering proxy did not start: {log}") from None
                 await asyncio.sleep(0.05)
             else:
                 return
