@@ -12,6 +12,7 @@ from tallystick import AsyncClient, Batch, Budget, BudgetExceeded, InsufficientC
 from tests.docs.markdown import ROOT, section
 from tests.docs.walkthrough import reader
 from tests.e2e.conftest import new_user
+from tests.e2e.metering import APP, MODEL, configured
 from tests.e2e.suite import Suite, amounts
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +84,23 @@ async def test_why_a_balance_is_what_it_is(coins: AsyncClient, user: str) -> Non
 def test_five_minutes_are_as_the_page_says(suite: Suite) -> None:
     page = section((ROOT / "docs/client.md").read_text(), "Five minutes: a function that costs credits")
     reader(Path(suite.data), suite.port_base).follow(page)
+
+
+async def test_a_quote_is_what_a_charge_then_costs(suite: Suite, user: str) -> None:
+    await configured(suite)
+    async with suite.client(APP) as client:
+        book = await client.prices()
+        assert list(book.models) == [MODEL]
+        usage = {"input": 10, "output": 20}
+        await client.grant(user, 1, source="promo")
+        quote = await client.quote(user, model=MODEL, usage=usage)
+        assert (str(quote.amount), quote.affordable) == ("0.50", True)
+        assert [(line.unit, line.count) for line in quote.lines] == [("input", Decimal(10)), ("output", Decimal(20))]
+        assert [str(each.amount) for each in quote.slices] == ["0.50"]
+        charge = await client.charge(user, quote=quote.id)
+        assert charge.amount == quote.amount
+        async with client.hold(user, model=MODEL, usage={"input": 10}) as hold:
+            extended = await hold.extend(usage={"input": 10, "output": 5})
+            assert str(extended.held) == "0.20"
+            capture = await hold.capture(usage={"input": 10, "output": 3})
+        assert (str(capture.amount), capture.held, str(capture.settled)) == ("0.16", Decimal(0), "0.34")

@@ -11,15 +11,13 @@ import httpx
 import pytest
 from tallystick import AsyncClient
 
-from libs.events.contracts.ledger.commands import CreateHold
+from tests.docs.markdown import ROOT, section
+from tests.docs.walkthrough import Reader, reader
 from tests.e2e.metering import APP, MODEL, Meter, cents_spent, configured, metering, settled, until
 from tests.e2e.openai_standin import KEY
 from tests.e2e.suite import Suite
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif("model" not in CreateHold.model_fields, reason="the ledger prices no models yet"),
-]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -171,3 +169,14 @@ async def test_more_calls_than_may_be_are_told_to_wait(
         answers = await asyncio.gather(*(meter.chat(user, tokens=20, pause_s=0.05) for _ in range(5)))
         statuses = Counter(answer.status for answer in answers)
         assert statuses == {200: 2, 429: 3}
+
+
+async def test_five_minutes_are_as_the_page_says(meter: Meter, metered: AsyncClient, suite: Suite) -> None:
+    page = section((ROOT / "docs/meter.md").read_text(), "Five minutes")
+    here = reader(Path(suite.data), suite.port_base)
+    replaced = {"http://127.0.0.1:8006": meter.url, "--app studio": f"--app {APP}", "openai/gpt-4o-mini": MODEL}
+    somebody = Reader(here.environment, {**here.replacements, **replaced})
+    await asyncio.to_thread(somebody.follow, page)
+    assert meter.upstream.said == 5
+    charges = [each async for each in metered.every_transaction("grace", type="credits_charged")]
+    assert str(charges[0].amount) == "-0.17"

@@ -11,16 +11,12 @@ from typing import Any
 import pytest
 from tallystick import AsyncClient
 
-from libs.events.contracts.ledger.commands import CreateHold
 from services.meter.domain.dialects import CHAT
 from services.meter.domain.tokens import by_length, total
 from tests.e2e.metering import APP, MODEL, Meter, cents_spent, configured, metering, until
 from tests.e2e.suite import Suite
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif("model" not in CreateHold.model_fields, reason="the ledger prices no models yet"),
-]
+pytestmark = pytest.mark.anyio
 TOKENS = 12
 SAID: dict[str, Any] = {"tokens": TOKENS, "prompt": 7, "pause_s": 0.005}
 PAID = 7 + 2 * TOKENS

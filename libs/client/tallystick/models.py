@@ -345,9 +345,13 @@ class Quote(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices(Answer):
-    """The price book; its operations and models are in `raw`, under the ledger's own names."""
+    """The price book in force: the prices of `operations` and `models` by name, as the app's file has them."""
 
     version: int | None = None
+    operations: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, Any] = field(default_factory=dict)
+    next_change: datetime | None = None
+    quote_ttl_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,9 +169,9 @@ ROUTES: list[tuple[str, Callable[[Client], object], str, dict[str, Any] | None]]
     ("get_account", lambda c: c.get_account("ada", asset="gold"), "GET /v1/accounts/ada?asset=gold", None),
     (
         "put_account",
-        lambda c: c.put_account("ada", zone="Asia/Baku", overdraft=0),
+        lambda c: c.put_account("ada", zone="Asia/Baku", overdraft=0, price_list="gold"),
         "PUT /v1/accounts/ada",
-        {"zone": "Asia/Baku", "overdraft": "0"},
+        {"zone": "Asia/Baku", "overdraft": "0", "price_list": "gold"},
     ),
     (
         "state",

@@ -15,10 +15,16 @@ def get_account(user: str, *, asset: str | None = None) -> Request[Account]:
 
 
 def put_account(
-    user: str, *, zone: str | None = None, overdraft: Amount | None = None, **common: Unpack[Common]
+    user: str,
+    *,
+    zone: str | None = None,
+    overdraft: Amount | None = None,
+    price_list: str | None = None,
+    **common: Unpack[Common],
 ) -> Request[Account]:
-    """Set an account's time zone or overdraft, opening it if need be. What is left out stays."""
-    fields = {"zone": zone, "overdraft": None if overdraft is None else amount_text(overdraft)}
+    """Set an account's time zone, overdraft or price list, opening it if need be. What is left out stays."""
+    overdraft_text = None if overdraft is None else amount_text(overdraft)
+    fields = {"zone": zone, "overdraft": overdraft_text, "price_list": price_list}
     return write(path("accounts", user), Account, fields, common, method="PUT")
 
 

@@ -7,17 +7,16 @@ from typing import Unpack
 
 from .._request import Common, Request, Spend, cost_fields, one, read, write
 from ..models import AccountPlan, Budget, Budgets, BudgetsSet, Prices, Quote
-from ..values import Amount, amount_text, path, present, time_text
+from ..values import amount_text, path, present, time_text
 
 
-def prices(*, user: str | None = None) -> Request[Prices]:
-    """The app's price book in force; with `user`, as it is for that customer."""
-    return read(path("prices"), one(Prices), user=user)
+def prices(*, user: str | None = None, list: str | None = None) -> Request[Prices]:  # noqa: A002 -- the query's own name
+    """The app's price book in force; as it is for the customer `user`, or on the price list of that name."""
+    return read(path("prices"), one(Prices), user=user, list=list)
 
 
 def quote(
     user: str | None = None,
-    amount: Amount | None = None,
     *,
     service: str | None = None,
     **common: Unpack[Spend],
@@ -26,7 +25,7 @@ def quote(
 
     A charge or a hold that names the quote costs this while it is valid.
     """
-    return write(path("quotes"), Quote, {"user": user, "service": service}, cost_fields(amount, common))
+    return write(path("quotes"), Quote, {"user": user, "service": service}, cost_fields(None, common))
 
 
 def assign_plan(
