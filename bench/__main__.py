@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench import doors, http, kafka, meter, size, startup, truth, wrk
+from bench import doors, http, kafka, meter, size, startup, streams, truth, wrk
 from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
@@ -18,13 +18,13 @@ from bench.world import ACCOUNTS, ROOT, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
-PARTS = ("http", "kafka", "doors", "relay", "meter", "start", "size", "truth")
+PARTS = ("http", "kafka", "doors", "streams", "relay", "meter", "start", "size", "truth")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
 TRIVIAL = "generator on a trivial server, 64 clients"
 TRUTH = "truth"
-LONG = ("start", "size", "truth")
+LONG = ("streams", "start", "size", "truth")
 """Parts whose figures are single ones, told with how busy the machine was."""
 BARE = "bare limit: 256 events a transaction"
 
@@ -183,6 +183,20 @@ def meter_part(world: World, report: Report) -> None:
     ledger.stop()
 
 
+def streams_part(world: World, report: Report) -> None:
+    """An event on its way to a thousand readers."""
+    ledger = funded(world, report)
+    tell(f"{streams.LISTENERS:,} readers listen")
+    told = streams.measure(ledger, world.token("admin"), world.token("service"), world.run_name())
+    report.facts += [
+        (
+            f"from a charge's answer to the last of {told.listeners:,} readers",
+            f"{told.last_ms:.0f} ms, 95th percentile {told.last_p95_ms:.0f} ms",
+        ),
+        (f"events told to {told.listeners:,} readers", f"{told.per_s:,.0f}/s altogether"),
+    ]
+
+
 def start_part(world: World, options: argparse.Namespace, report: Report) -> None:
     """The suite as `make run` starts it, once its environment is there: on nothing, and on its own data."""
     tell("the suite starts")
@@ -237,6 +251,7 @@ def main() -> None:
             "http": lambda: http_part(world, postgres, options, report),
             "kafka": lambda: kafka_part(world, postgres, options, report),
             "doors": lambda: doors_part(world, postgres, options, report),
+            "streams": lambda: streams_part(world, report),
             "relay": lambda: relay_part(world, options, report),
             "meter": lambda: meter_part(world, report),
             "start": lambda: start_part(world, options, report),
