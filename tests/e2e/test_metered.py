@@ -77,6 +77,24 @@ async def test_a3_what_is_captured_may_depend_on_the_result(coins: AsyncClient, 
     assert await shown(coins, user) == (17, 0)
 
 
+async def test_a2_a_function_costs_what_the_price_book_says(suite: Suite, user: str) -> None:
+    async with suite.client("ai-credits") as credits_of:
+
+        @metered(credits_of, price="text_generation", user="user")
+        async def text(user: str) -> list[str]:
+            return ["one", "two", "three"]
+
+        @metered(credits_of, price="image_generation", quantity=lambda user, count: count, user="user")
+        async def images(user: str, count: int) -> int:
+            return count
+
+        await credits_of.grant(user, 20, source="promo")
+        before = (await credits_of.state(user)).settled
+        await text(user)
+        await images(user, 2)
+        assert before - (await credits_of.state(user)).settled == 1 + 2 * 5
+
+
 async def test_a3_a_stream_costs_what_was_yielded(coins: AsyncClient, user: str) -> None:
     @metered(coins, amount=10, user="user", cost=lambda item: item)
     async def stream(user: str, *, fails: bool = False) -> AsyncGenerator[int, None]:
