@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench import doors, http, kafka, meter, size, startup, streams, truth, wrk
+from bench import doors, http, kafka, meter, reset, size, startup, streams, truth, wrk
 from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
@@ -18,13 +18,13 @@ from bench.world import ACCOUNTS, ROOT, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
-PARTS = ("http", "kafka", "doors", "streams", "relay", "meter", "start", "size", "truth")
+PARTS = ("http", "kafka", "doors", "streams", "relay", "meter", "start", "size", "truth", "reset")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
 TRIVIAL = "generator on a trivial server, 64 clients"
 TRUTH = "truth"
-LONG = ("streams", "start", "size", "truth")
+LONG = ("streams", "start", "size", "truth", "reset")
 """Parts whose figures are single ones, told with how busy the machine was."""
 BARE = "bare limit: 256 events a transaction"
 
@@ -37,6 +37,12 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often each side is measured (default 5; quick: 3)")
     parser.add_argument("--seconds", type=float, help="how long a round lasts (default 4; quick: 2)")
     parser.add_argument("--accounts", type=int, default=ACCOUNTS, help=f"spread over so many (default {ACCOUNTS:,})")
+    parser.add_argument(
+        "--reset-accounts",
+        type=int,
+        default=reset.ACCOUNTS,
+        help=f"whose month ends (default {reset.ACCOUNTS:,})",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     parser.add_argument(
         "--profile", type=Path, metavar="OUT", help="run the ledger under a sampling profiler; no comparisons"
@@ -234,6 +240,11 @@ def truth_part(world: World, report: Report) -> None:
     ]
 
 
+def reset_part(world: World, options: argparse.Namespace, report: Report) -> None:
+    """The monthly reset of many accounts, and live charges meanwhile."""
+    report.facts.append(("monthly reset", str(reset.measure(world, options.reset_accounts, tell))))
+
+
 def _of_events(events: int, took_s: float, jobs: int) -> str:
     return f"{events:,} events in {took_s:.1f} s ({events / took_s:,.0f}/s), {jobs} processes"
 
@@ -257,6 +268,7 @@ def main() -> None:
             "start": lambda: start_part(world, options, report),
             "size": lambda: size_part(world, report),
             "truth": lambda: truth_part(world, report),
+            "reset": lambda: reset_part(world, options, report),
         }
         for name, measure in parts.items():
             if name not in options.parts:

@@ -19,6 +19,7 @@ def test_examples(at_a_new_suite: Reader) -> None:
     guide = (ROOT / "docs/api-guide.md").read_text()
     assert at_a_new_suite.follow(guide) >= 10
     assert at_a_new_suite.follow((ROOT / "docs/budgets.md").read_text()) >= 7
+    assert at_a_new_suite.follow((ROOT / "docs/allowances.md").read_text()) == 4
     assert at_a_new_suite.follow((ROOT / "docs/doors.md").read_text()) == 2
     assert at_a_new_suite.follow((ROOT / "docs/pricing.md").read_text()) >= 5
     assert at_a_new_suite.follow((ROOT / "docs/streams.md").read_text()) == 2

@@ -14,8 +14,9 @@ from services.ledger.core import Core
 from services.ledger.jobs import SWEEP_CHUNK
 from services.ledger.resets import Resets
 from services.ledger.store.reads import accounts_due, latest_configs
-from services.ledger.tests.support import APP, PARTITIONS, Ledger
+from services.ledger.tests.support import APP, PARTITIONS, Ledger, ledger_on
 from services.ledger.verify.run import verify
+from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -127,6 +128,34 @@ async def test_a9_a_process_that_comes_later_says_nothing_twice(ledger: Ledger) 
 
     assert len(await told(ledger)) == PARTITIONS
     assert sum(await told(ledger)) == 20 == await resets(ledger)
+
+
+@pytest.mark.parametrize("users", [200, pytest.param(20_000, marks=pytest.mark.campaign)])
+async def test_a9_a_crash_in_the_middle_skips_nobody_and_resets_nobody_twice(books: Database, users: int) -> None:
+    async with ledger_on(books) as first:
+        await first.configure()
+        await begin(first, users)
+        pass_month(first)
+        month = first.clock.now_us()
+        await sweep(first, users // 3)
+        await Watch(first).look()
+        assert await told(first) == [], "a part is not all"
+        rows = await accounts_due(first.pool, list(range(PARTITIONS)), month, {}, users // 3)
+        lost = [asyncio.ensure_future(first.do("sweep", row.user, key="")) for row in rows]
+        await asyncio.sleep(0)
+        # The writer's connection is cut under it, with a batch on its way, and the process ends.
+        writer = await first.writer()
+        writer.disconnect()
+        for each in lost:
+            each.cancel()
+        await asyncio.gather(*lost, return_exceptions=True)
+    async with ledger_on(books) as second:
+        second.clock.advance((month - second.clock.now_us()) / 1_000_000)
+        while await sweep(second):
+            pass
+        await Watch(second).look()
+        assert sum(await told(second)) == users == await resets(second)
+        assert len(await told(second)) == PARTITIONS
 
 
 async def test_an_app_of_this_month_has_no_month_to_end(ledger: Ledger) -> None:
