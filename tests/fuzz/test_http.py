@@ -34,6 +34,13 @@ BODIES: dict[str, dict[str, object]] = {
     "/accounts/ann/freeze": {"unique_ref": "x"},
     "/accounts/ann": {"overdraft": "1", "zone": "Asia/Tehran"},
     "/config": DOCUMENT,
+    "/batch": {
+        "atomic": True,
+        "commands": [
+            {"type": "charge", "key": "fuzz", "user": "ann", "amount": "0.01"},
+            {"type": "hold", "key": "fuzz-2", "user": "ann", "amount": "0.01", "ttl_s": 5},
+        ],
+    },
 }
 PUT_OF_ACCOUNTS = ("/accounts/ann", "/accounts/ann/thresholds", "/accounts/ann/budgets")
 PATHS = (
@@ -95,6 +102,37 @@ async def odd_bodies(api: Api, chance: random.Random, number: int) -> Counter[st
         content = odd_object(good, chance) if chance.random() < 0.6 else anything([raw], chance)
         answer = await api.send(method, path, content=content)
         counted[fine(answer, (method, path, content[:300]))] += 1
+    return counted
+
+
+async def odd_batches(api: Api, chance: random.Random, number: int) -> Counter[str]:
+    """Good commands and odd ones in one batch: every result is as it should be, and an atomic one is whole."""
+    counted: Counter[str] = Counter()
+    kinds: list[dict[str, object]] = [
+        {"type": "charge", "user": "ann", "amount": "0.01"},
+        {"type": "grant", "user": "ben", "amount": "1", "scope": ["a"]},
+        {"type": "transfer", "from_user": "ann", "to_user": "ben", "amount": "0.01"},
+        {"type": "hold.capture", "hold": "hold_0001KDVDNA001TQE04HJV4A6RXQR"},
+        {"type": "account.thresholds", "user": "ann", "thresholds": [{"below": "5"}]},
+    ]
+    for round_number in range(number):
+        items: list[bytes] = []
+        for place in range(chance.randrange(1, 6)):
+            good = {**chance.choice(kinds), "key": f"batch-{round_number}-{place}"}
+            odd = odd_object(good, chance) if chance.random() < 0.5 else chance.choice(SHARP)
+            items.append(json.dumps(good).encode() if chance.random() < 0.6 else odd)
+        atomic = chance.random() < 0.5
+        content = b'{"atomic": %b, "commands": [%b]}' % (b"true" if atomic else b"false", b",".join(items))
+        before = (await api.state("ann"))["account_version"]
+        answer = await api.send("POST", "/batch", content=content, key="")
+        counted[f"batch {fine(answer, content[:300])}"] += 1
+        if answer.status_code == 200:
+            results = answer.json()["results"]
+            assert all(result["status"] < 500 for result in results), content[:1000]
+            assert all(("body" in result) == (result["status"] < 400) for result in results), content[:1000]
+            assert not atomic or all(result["status"] < 400 for result in results), content[:1000]
+        elif atomic:
+            assert (await api.state("ann"))["account_version"] == before, content[:1000]
     return counted
 
 
@@ -204,6 +242,7 @@ async def all_of_it(api: Api, books: Database, chance: random.Random, number: in
     for content in SHARP:
         counted[fine(await api.send("POST", "/charges", content=content), content[:100])] += 1
     counted += await odd_bodies(api, chance, number)
+    counted += await odd_batches(api, chance, number // 4)
     counted += await odd_places(api, chance, number)
     counted += await odd_headers(api, chance, number // 4)
     counted += await odd_connections(api, chance, max(20, number // 4))

@@ -6,10 +6,11 @@ from tests.bugs.bug import Bug
 from tests.bugs.catalogue.allowances import ALLOWANCES
 from tests.bugs.catalogue.books import BOOKS
 from tests.bugs.catalogue.budgets import BUDGETS
+from tests.bugs.catalogue.doors import DOORS
 from tests.bugs.catalogue.messages import MESSAGES
 from tests.bugs.catalogue.once import ONCE
 from tests.bugs.catalogue.telling import TELLING
 from tests.bugs.catalogue.writing import WRITING
 
-ALL: tuple[Bug, ...] = (*BOOKS, *ALLOWANCES, *BUDGETS, *WRITING, *ONCE, *MESSAGES, *TELLING)
+ALL: tuple[Bug, ...] = (*BOOKS, *ALLOWANCES, *BUDGETS, *WRITING, *ONCE, *MESSAGES, *TELLING, *DOORS)
 BY_NAME = {bug.name: bug for bug in ALL}
