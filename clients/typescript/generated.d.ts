@@ -1531,6 +1531,7 @@ export interface State {
   asset: string;
   status: string;
   zone: string | null;
+  price_list: string | null;
   service: string | null;
   overdraft: string;
   overdraft_used: string;

@@ -397,6 +397,7 @@ class State(Written):
     asset: str
     status: str
     zone: str | None
+    price_list: str | None
     service: str | None
     overdraft: Credits
     overdraft_used: Credits

@@ -28,6 +28,13 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
+def _value_of(field: FieldDescriptor) -> FieldDescriptor:
+    """The values of a map."""
+    entry = field.message_type
+    assert entry is not None  # noqa: S101 - a map has entries
+    return entry.fields_by_name["value"]
+
+
 def fields_of(rpc: Rpc, message: Message) -> dict[str, Any]:
     """The fields of a request, as JSON has them; a list that a command needs is there even when it is empty."""
     given = _to_json(message)
@@ -55,7 +62,8 @@ def _readers(descriptor: Descriptor) -> Mapping[str, Convert]:
 
 def _reader(field: FieldDescriptor) -> Convert:
     if _is_map(field):
-        return dict
+        value = _reader(_value_of(field))
+        return lambda values: {key: value(one) for key, one in values.items()}
     if field.message_type is None:
         return list if field.is_repeated else _as_it_is
     one: Convert = json_format.MessageToDict if field.message_type.full_name == _STRUCT else _to_json
@@ -87,8 +95,11 @@ def _writers(descriptor: Descriptor) -> tuple[tuple[str, Convert | None], ...]:
 
 def _writer(field: FieldDescriptor) -> Convert | None:
     kind = field.message_type
-    if kind is None or _is_map(field):
+    if kind is None:
         return None
+    if _is_map(field):
+        write = _writer(_value_of(field))
+        return None if write is None else lambda values: {key: write(one) for key, one in values.items()}
     one: Convert = _struct if kind.full_name == _STRUCT else lambda value: _build(kind, value)
     return (lambda values: [one(value) for value in values]) if field.is_repeated else one
 

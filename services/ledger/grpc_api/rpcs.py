@@ -16,6 +16,7 @@ from services.ledger.api.accounts import AssetQuery, StateQuery
 from services.ledger.api.commands import ROUTES
 from services.ledger.api.journal import JournalQuery
 from services.ledger.api.listing import HoldsQuery, LotsQuery
+from services.ledger.api.prices import PricesQuery
 from services.ledger.api.records import OutcomeQuery
 from services.ledger.handlers.commands import KINDS, Kind
 from services.ledger.handlers.items import MODELS
@@ -66,19 +67,21 @@ COMMANDS = (
 )
 
 
-def _read(name: str, path: str, query: type[BaseModel], answer: type[answers.Answer], word: str = "user") -> Rpc:
-    fields: dict[str, Any] = {word: (str, ...)}
+def _read(name: str, path: str, query: type[BaseModel], answer: type[answers.Answer], word: str = "") -> Rpc:
+    fields: dict[str, Any] = {word: (str, ...)} if word else {}
     model = create_model(f"{name}Fields", __base__=query, __doc__=query.__doc__, **fields)
-    return Rpc(name, "GET", f"/v1{path}", model, answer, ((word, word),), left_out=frozenset({"format"}))
+    in_path = ((word, word),) if word else ()
+    return Rpc(name, "GET", f"/v1{path}", model, answer, in_path, left_out=frozenset({"format"}))
 
 
 READS = (
-    _read("GetAccount", "/accounts/{user}", AssetQuery, answers.AccountRecord),
-    _read("GetState", "/accounts/{user}/state", StateQuery, answers.State),
-    _read("ListLots", "/accounts/{user}/lots", LotsQuery, answers.Lots),
-    _read("ListHolds", "/accounts/{user}/holds", HoldsQuery, answers.Holds),
-    _read("ListTransactions", "/accounts/{user}/transactions", JournalQuery, answers.Transactions),
+    _read("GetAccount", "/accounts/{user}", AssetQuery, answers.AccountRecord, "user"),
+    _read("GetState", "/accounts/{user}/state", StateQuery, answers.State, "user"),
+    _read("ListLots", "/accounts/{user}/lots", LotsQuery, answers.Lots, "user"),
+    _read("ListHolds", "/accounts/{user}/holds", HoldsQuery, answers.Holds, "user"),
+    _read("ListTransactions", "/accounts/{user}/transactions", JournalQuery, answers.Transactions, "user"),
     _read("GetCommand", "/commands/{key:path}", OutcomeQuery, answers.Outcome, "key"),
+    _read("GetPrices", "/prices", PricesQuery, answers.Prices),
 )
 UNARY = (*COMMANDS, *READS)
 

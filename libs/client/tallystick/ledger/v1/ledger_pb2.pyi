@@ -2283,6 +2283,37 @@ class GetCommandRequest(_message.Message):
 Global___GetCommandRequest: _TypeAlias = GetCommandRequest  # noqa: Y015
 
 @_typing.final
+class GetPricesRequest(_message.Message):
+    """The query of `prices`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    list: _builtins.str
+    user: _builtins.str
+    def __init__(
+        self,
+        *,
+        list: _builtins.str | None = ...,
+        user: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_list", b"_list", "_user", b"_user", "list", b"list", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_list", b"_list", "_user", b"_user", "list", b"list", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__list: _TypeAlias = _typing.Literal["list"]  # noqa: Y015
+    _WhichOneofArgType__list: _TypeAlias = _typing.Literal["_list", b"_list"]  # noqa: Y015
+    _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
+    _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__list) -> _WhichOneofReturnType__list | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
+
+Global___GetPricesRequest: _TypeAlias = GetPricesRequest  # noqa: Y015
+
+@_typing.final
 class GetStateRequest(_message.Message):
     """The query of `state`."""
 
@@ -3752,6 +3783,102 @@ class PricedLine(_message.Message):
 Global___PricedLine: _TypeAlias = PricedLine  # noqa: Y015
 
 @_typing.final
+class Prices(_message.Message):
+    """The prices in force: by operation and by model, each with the time of its next change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class OperationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Struct: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Struct | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ModelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Struct: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Struct | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    APP_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CONFIG_VERSION_FIELD_NUMBER: _builtins.int
+    LIST_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    NEXT_CHANGE_FIELD_NUMBER: _builtins.int
+    QUOTE_TTL_S_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    app: _builtins.str
+    version: _builtins.int
+    config_version: _builtins.int
+    list: _builtins.str
+    time: _builtins.str
+    next_change: _builtins.str
+    quote_ttl_s: _builtins.int
+    @_builtins.property
+    def operations(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]: ...
+    @_builtins.property
+    def models(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]: ...
+    def __init__(
+        self,
+        *,
+        app: _builtins.str = ...,
+        version: _builtins.int = ...,
+        config_version: _builtins.int = ...,
+        list: _builtins.str | None = ...,
+        time: _builtins.str = ...,
+        next_change: _builtins.str | None = ...,
+        quote_ttl_s: _builtins.int = ...,
+        operations: _abc.Mapping[_builtins.str, _struct_pb2.Struct] | None = ...,
+        models: _abc.Mapping[_builtins.str, _struct_pb2.Struct] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_list", b"_list", "_next_change", b"_next_change", "list", b"list", "next_change", b"next_change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_list", b"_list", "_next_change", b"_next_change", "app", b"app", "config_version", b"config_version", "list", b"list", "models", b"models", "next_change", b"next_change", "operations", b"operations", "quote_ttl_s", b"quote_ttl_s", "time", b"time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__list: _TypeAlias = _typing.Literal["list"]  # noqa: Y015
+    _WhichOneofArgType__list: _TypeAlias = _typing.Literal["_list", b"_list"]  # noqa: Y015
+    _WhichOneofReturnType__next_change: _TypeAlias = _typing.Literal["next_change"]  # noqa: Y015
+    _WhichOneofArgType__next_change: _TypeAlias = _typing.Literal["_next_change", b"_next_change"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__list) -> _WhichOneofReturnType__list | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_change) -> _WhichOneofReturnType__next_change | None: ...
+
+Global___Prices: _TypeAlias = Prices  # noqa: Y015
+
+@_typing.final
 class Problem(_message.Message):
     """A refusal (RFC 9457): `code` is for programs, `detail` and `next` are for people."""
 
@@ -4709,6 +4836,7 @@ class State(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     ZONE_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     OVERDRAFT_FIELD_NUMBER: _builtins.int
     OVERDRAFT_USED_FIELD_NUMBER: _builtins.int
@@ -4734,6 +4862,7 @@ class State(_message.Message):
     asset: _builtins.str
     status: _builtins.str
     zone: _builtins.str
+    price_list: _builtins.str
     service: _builtins.str
     overdraft: _builtins.str
     overdraft_used: _builtins.str
@@ -4767,6 +4896,7 @@ class State(_message.Message):
         asset: _builtins.str = ...,
         status: _builtins.str = ...,
         zone: _builtins.str | None = ...,
+        price_list: _builtins.str | None = ...,
         service: _builtins.str | None = ...,
         overdraft: _builtins.str = ...,
         overdraft_used: _builtins.str = ...,
@@ -4783,9 +4913,9 @@ class State(_message.Message):
         account_version: _builtins.int = ...,
         time: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_plan", b"_plan", "_service", b"_service", "_zone", b"_zone", "allowance", b"allowance", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "plan", b"plan", "service", b"service", "zone", b"zone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_plan", b"_plan", "_price_list", b"_price_list", "_service", b"_service", "_zone", b"_zone", "allowance", b"allowance", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "plan", b"plan", "price_list", b"price_list", "service", b"service", "zone", b"zone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_plan", b"_plan", "_service", b"_service", "_zone", b"_zone", "account_version", b"account_version", "allowance", b"allowance", "asset", b"asset", "available", b"available", "budgets", b"budgets", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry", "_next_reset", b"_next_reset", "_plan", b"_plan", "_price_list", b"_price_list", "_service", b"_service", "_zone", b"_zone", "account_version", b"account_version", "allowance", b"allowance", "asset", b"asset", "available", b"available", "budgets", b"budgets", "freezes", b"freezes", "held", b"held", "holds", b"holds", "lots", b"lots", "next_expiry", b"next_expiry", "next_reset", b"next_reset", "overdraft", b"overdraft", "overdraft_used", b"overdraft_used", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "price_list", b"price_list", "service", b"service", "settled", b"settled", "status", b"status", "time", b"time", "total_granted", b"total_granted", "total_spent", b"total_spent", "user", b"user", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_expiry: _TypeAlias = _typing.Literal["next_expiry"]  # noqa: Y015
     _WhichOneofArgType__next_expiry: _TypeAlias = _typing.Literal["_next_expiry", b"_next_expiry"]  # noqa: Y015
@@ -4793,6 +4923,8 @@ class State(_message.Message):
     _WhichOneofArgType__next_reset: _TypeAlias = _typing.Literal["_next_reset", b"_next_reset"]  # noqa: Y015
     _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
     _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
+    _WhichOneofReturnType__price_list: _TypeAlias = _typing.Literal["price_list"]  # noqa: Y015
+    _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
     _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
     _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
     _WhichOneofReturnType__zone: _TypeAlias = _typing.Literal["zone"]  # noqa: Y015
@@ -4803,6 +4935,8 @@ class State(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_reset) -> _WhichOneofReturnType__next_reset | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_list) -> _WhichOneofReturnType__price_list | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
     @_typing.overload

@@ -175,6 +175,11 @@ class LedgerStub:
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetCommandRequest.SerializeToString,
                 response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Outcome.FromString,
                 _registered_method=True)
+        self.GetPrices = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/GetPrices',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetPricesRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Prices.FromString,
+                _registered_method=True)
         self.Batch = channel.unary_unary(
                 '/tallystick.ledger.v1.Ledger/Batch',
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.BatchRequest.SerializeToString,
@@ -387,6 +392,13 @@ class LedgerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPrices(self, request, context):
+        """GET /v1/prices
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Batch(self, request, context):
         """POST /v1/batch
         """
@@ -544,6 +556,11 @@ def add_LedgerServicer_to_server(servicer, server):
                     servicer.GetCommand,
                     request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetCommandRequest.FromString,
                     response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Outcome.SerializeToString,
+            ),
+            'GetPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPrices,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetPricesRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Prices.SerializeToString,
             ),
             'Batch': grpc.unary_unary_rpc_method_handler(
                     servicer.Batch,
@@ -1313,6 +1330,33 @@ class Ledger:
             '/tallystick.ledger.v1.Ledger/GetCommand',
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetCommandRequest.SerializeToString,
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Outcome.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/GetPrices',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetPricesRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Prices.FromString,
             options,
             channel_credentials,
             insecure,

@@ -89,6 +89,8 @@ class LedgerStub:
     """GET /v1/accounts/{user}/transactions"""
     GetCommand: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetCommandRequest, _ledger_pb2.Outcome]
     """GET /v1/commands/{key}"""
+    GetPrices: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetPricesRequest, _ledger_pb2.Prices]
+    """GET /v1/prices"""
     Batch: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.BatchRequest, _ledger_pb2.BatchAnswer]
     """POST /v1/batch"""
     Execute: _grpc.StreamStreamMultiCallable[_ledger_pb2.CommandRequest, _ledger_pb2.CommandResult]
@@ -157,6 +159,8 @@ class LedgerAsyncStub(LedgerStub):
     """GET /v1/accounts/{user}/transactions"""
     GetCommand: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetCommandRequest, _ledger_pb2.Outcome]  # type: ignore[assignment]
     """GET /v1/commands/{key}"""
+    GetPrices: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetPricesRequest, _ledger_pb2.Prices]  # type: ignore[assignment]
+    """GET /v1/prices"""
     Batch: _aio.UnaryUnaryMultiCallable[_ledger_pb2.BatchRequest, _ledger_pb2.BatchAnswer]  # type: ignore[assignment]
     """POST /v1/batch"""
     Execute: _aio.StreamStreamMultiCallable[_ledger_pb2.CommandRequest, _ledger_pb2.CommandResult]  # type: ignore[assignment]
@@ -390,6 +394,14 @@ class LedgerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.Outcome, _abc.Awaitable[_ledger_pb2.Outcome]]:
         """GET /v1/commands/{key}"""
+
+    @_abc_1.abstractmethod
+    def GetPrices(
+        self,
+        request: _ledger_pb2.GetPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.Prices, _abc.Awaitable[_ledger_pb2.Prices]]:
+        """GET /v1/prices"""
 
     @_abc_1.abstractmethod
     def Batch(
