@@ -278,3 +278,17 @@ async def test_why_a_command_was_refused(api: Api) -> None:
     assert (await api.get("/commands/nothing", user="new"))["accounts"] == []
     await api.post("/charges", {"user": "ann", "amount": "1"}, key="good")
     assert "accounts" not in await api.get("/commands/good", user="ann")
+
+
+async def test_a_price_step_by_step(api: Api) -> None:
+    models = {"openai/gpt": {"input": "15", "output": "60", "markup_percent": 20, "minimum": "0.02"}}
+    await api.as_("admin").put("/config", {"assets": {"coins": {"scale": 2}}, "prices": {"models": models}})
+    await api.grant("ann", "20")
+    charge = await api.post("/charges", {"user": "ann", "model": "openai/gpt", "usage": {"input": 1001, "output": 500}})
+    pricing = (await api.get(f"/charges/{charge['id']}/explain"))["pricing"]
+    assert (pricing["version"], pricing["model"]) == (charge["priced"]["version"], "openai/gpt")
+    assert [step["why"] for step in pricing["steps"]] == ["line", "line", "mark_up", "rounded_up"]
+    assert pricing["steps"][-1]["amount"] == charge["amount"]
+    small = await api.post("/charges", {"user": "ann", "model": "openai/gpt", "usage": {"input": 1}})
+    steps = (await api.get(f"/charges/{small['id']}/explain"))["pricing"]["steps"]
+    assert (steps[-1]["why"], Decimal(steps[-1]["amount"])) == ("minimum", Decimal(small["amount"]))
