@@ -55,6 +55,7 @@ class Hold:
     parts: list[tuple[Lot, int]]
     member: str | None = None
     captured: int = 0
+    grant: Lot | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.ledger.tests.oracle.model import ACTIONS, MONTHS, Model, Refused
+from services.ledger.tests.oracle.model import ACTIONS, MONTHS, Model, Refused, cost_of
 from services.ledger.tests.oracle.subject import START, Subject
 
 USERS = ("ann", "ben")
@@ -242,12 +242,31 @@ class LedgerMachine(RuleBasedStateMachine):
         if body:
             self.charges.append((user, body["charge"]))
 
+    @rule(user=users, quantity=st.sampled_from(["0.5", "1", "2.000001", "3"]), service=services)
+    def charge_by_price(self, user: str, quantity: str, service: str | None) -> None:
+        fields = {"price": "draw", "quantity": quantity, "service": service}
+        amount = cost_of(quantity)
+        body = self.both(
+            "charge_credits", user, fields, lambda body: self.model.charge(user, body.get("id", ""), amount, service)
+        )
+        if body:
+            assert body["amount"] == text(amount)
+            self.charges.append((user, body["id"]))
+
     @precondition(lambda self: self.holds)
-    @rule(pick=picks, ttl=st.sampled_from([10, 100, 300, 1000]), then=st.sampled_from([0, 60, 300]))
-    def extend(self, pick: int, ttl: int, then: int) -> None:
-        """Extended, and perhaps put to use."""
+    @rule(
+        pick=picks,
+        ttl=st.sampled_from([10, 100, 300, 1000]),
+        then=st.sampled_from([0, 60, 300]),
+        more=st.none() | amounts,
+        partial=st.booleans(),
+    )
+    def extend(self, *, pick: int, ttl: int, then: int, more: int | None, partial: bool) -> None:
+        """Extended in time, or by more and perhaps in time, and perhaps put to use."""
         user, id_ = self.a_hold(pick)
-        self.both("extend_hold", user, {"hold": id_, "ttl_s": ttl}, lambda _: self.model.extend(user, id_, ttl))
+        lasting = ttl if more is None or ttl < 1000 else None
+        fields = {"hold": id_, "ttl_s": lasting, "amount": None if more is None else text(more), "partial": partial}
+        self.both("extend_hold", user, fields, lambda _: self.model.extend(user, id_, lasting, more, partial=partial))
         if then:
             self.advance(then)
 

@@ -12,6 +12,7 @@ from services.ledger.domain.codec import parse_time
 from services.ledger.domain.config import ConfigDocument, compile_config
 from services.ledger.domain.decide import Outcome
 from services.ledger.domain.decide.budgets import describe
+from services.ledger.domain.pricing.exact import COUNT_PLACES, scaled
 from services.ledger.domain.tests.book import APP, Book
 from services.ledger.tests.oracle.model import CALLER
 from services.ledger.tests.oracle.subject import CONFIG, START
@@ -32,6 +33,12 @@ def _pick(fields: Fields, *names: str) -> Fields:
     return {name: fields[name] for name in names if name in fields}
 
 
+def _ask(fields: dict[str, Any]) -> cmd.Ask | None:
+    if "price" not in fields:
+        return None
+    return cmd.Ask(price=fields["price"], usage={"quantity": scaled(fields["quantity"], COUNT_PLACES)})
+
+
 def _grant(f: Fields) -> cmd.Command:
     return cmd.Grant(
         amount=parse_positive(f["amount"], SCALE),
@@ -50,13 +57,13 @@ def _budget(given: Fields) -> Budget:
 COMMANDS: dict[str, Callable[[Fields], cmd.Command]] = {
     "grant_credits": _grant,
     "revoke_grant": lambda f: cmd.Revoke(amount=_amount(f), **_pick(f, "grant", "policy", "hold")),
-    "charge_credits": lambda f: cmd.Charge(amount=parse_positive(f["amount"], SCALE), **_pick(f, "service")),
+    "charge_credits": lambda f: cmd.Charge(amount=_amount(f), ask=_ask(f), **_pick(f, "service")),
     "refund_charge": lambda f: cmd.Refund(amount=_amount(f), **_pick(f, "charge")),
     "create_hold": lambda f: cmd.CreateHold(
         amount=parse_positive(f["amount"], SCALE), role="service", **_pick(f, "ttl_s", "service", "grant", "partial")
     ),
     "capture_hold": lambda f: cmd.CaptureHold(amount=_amount(f), **_pick(f, "hold", "final")),
-    "extend_hold": lambda f: cmd.ExtendHold(**_pick(f, "hold", "ttl_s")),
+    "extend_hold": lambda f: cmd.ExtendHold(amount=_amount(f), **_pick(f, "hold", "ttl_s", "partial")),
     "release_hold": lambda f: cmd.ReleaseHold(**_pick(f, "hold")),
     "adjust_balance": lambda f: cmd.Adjust(amount=parse_signed(f["amount"], SCALE)),
     "perform_action": lambda f: cmd.Act(**_pick(f, "action")),

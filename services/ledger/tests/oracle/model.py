@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from math import inf
+from fractions import Fraction
+from math import ceil, inf
 
 from services.ledger.tests.oracle.account import Account, Allowance, Hold, Lot, Plan
 from services.ledger.tests.oracle.budgets import Budget
@@ -34,6 +35,11 @@ PLANS = {"small": Plan(100), "large": Plan(250), "rolling": Plan(75, (10, 100))}
 
 class Refused(Exception):
     """The code of a refusal."""
+
+
+def cost_of(quantity: str) -> int:
+    """Hundredths for a quantity of the operation `draw`: 0.37 each, half as much on top, 0.9 at least, rounded up."""
+    return max(ceil(Fraction(quantity) * Fraction("0.37") * Fraction(3, 2) * 100), 90)
 
 
 Parts = list[tuple[Lot | None, str, int]]
@@ -248,26 +254,41 @@ class Model:
         if ttl is not None and ttl > HOLD_MAX_S:
             raise Refused("invalid_request")
         self._open(account, frozen_too=True)
+        named = None if grant is None else self._lot_named(account, grant)
+        parts = self._reserve(account, id_, amount, service=service, grant=named, partial=partial, member=member)
+        end, limit = self.now + (ttl or HOLD_S), self.now + HOLD_MAX_S
+        total = sum(n for _, n in parts)
+        account.holds[id_] = Hold(id_, total, end, limit, service, parts, member, grant=named)
+
+    def _reserve(
+        self,
+        account: Account,
+        id_: str,
+        amount: int,
+        *,
+        service: str | None,
+        grant: Lot | None,
+        partial: bool,
+        member: str | None,
+    ) -> list[tuple[Lot, int]]:
+        """Pin free credits for a hold, of one grant or of all that may be spent on its service."""
         lots = account.usable(service)
         if grant is not None:
-            named = self._lot_named(account, grant)
-            lots = [] if named.waiting else [named]
+            lots = [] if grant.waiting else [grant]
         free = sum(lot.free for lot in lots)
         without_debt = min(free, free + account.limit - account.overdrawn)
         can = min(free, free + account.limit - account.overdrawn - account.owed)
-        if can < (1 if partial else amount):
-            raise self._lacks(account, without_debt, 1 if partial else amount)
+        least = 1 if partial else amount
+        if can < least:
+            raise self._lacks(account, without_debt, least)
         budget = account.spending.left(self.now, member, CALLER)
-        if budget < (1 if partial else amount):
+        if budget < least:
             raise Refused("budget_exceeded")
-        can = min(can, budget)
-        parts = account.take(lots, min(amount, can))
+        parts = account.take(lots, min(amount, can, budget))
         for lot, n in parts:
             lot.pinned += n
-        amount = min(amount, can)
-        account.spending.spend(self.now, member, CALLER, id_, amount)
-        end, limit = self.now + (ttl or HOLD_S), self.now + HOLD_MAX_S
-        account.holds[id_] = Hold(id_, amount, end, limit, service, parts, member)
+        account.spending.spend(self.now, member, CALLER, id_, sum(n for _, n in parts))
+        return parts
 
     def capture(self, user: str, hold_id: str, id_: str, amount: int | None, final: bool) -> None:
         account = self.account(user)
@@ -304,9 +325,27 @@ class Model:
         if final:
             account.let_go(hold, self.now)
 
-    def extend(self, user: str, hold_id: str, ttl: int) -> None:
-        hold = self._hold_named(self.account(user), hold_id)
-        hold.end = max(hold.end, min(self.now + ttl, hold.limit))
+    def extend(self, user: str, hold_id: str, ttl: int | None, more: int | None, *, partial: bool) -> None:
+        account = self.account(user)
+        hold = self._hold_named(account, hold_id)
+        if more is not None:
+            self._open(account, frozen_too=True)
+            new = self._reserve(
+                account,
+                hold_id,
+                more,
+                service=hold.service,
+                grant=hold.grant,
+                partial=partial,
+                member=hold.member,
+            )
+            amounts = dict(hold.parts)
+            for lot, n in new:
+                amounts[lot] = amounts.get(lot, 0) + n
+            hold.parts = list(amounts.items())
+            hold.amount += sum(n for _, n in new)
+        if ttl is not None:
+            hold.end = max(hold.end, min(self.now + ttl, hold.limit))
 
     def release(self, user: str, hold_id: str) -> None:
         account = self.account(user)

@@ -33,6 +33,7 @@ CONFIG: dict[str, Any] = {
         else {"limit": f"{plan.limit / 100:.2f}"}
         for name, plan in PLANS.items()
     },
+    "prices": {"operations": {"draw": {"amount": "0.37", "markup_percent": 50, "minimum": "0.90"}}},
     "thresholds": [{"below": "1", "rearm_at": "2"}],
     "hold_limits": {"default_s": HOLD_S, "max_s": HOLD_MAX_S},
     "policies": {"capture_tolerance_percent": TOLERANCE_PERCENT, "refund_grace_s": GRACE_S},
