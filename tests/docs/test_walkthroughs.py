@@ -11,6 +11,7 @@ from tests.docs.walkthrough import Reader
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(600)
 def test_examples(at_a_new_suite: Reader) -> None:
     """README's first, since it shows positions of a log in which nothing else has happened."""
     readme = section((ROOT / "README.md").read_text(), "From clone to a refused charge")

@@ -145,7 +145,7 @@ def _extend(e: ev.HoldExtended, _config: AppConfig, _asker: Asker) -> cmd.Comman
 
 
 def _thresholds(given: tuple[ev.ThresholdOf, ...] | None) -> tuple[Threshold, ...] | None:
-    return None if given is None else tuple(Threshold(t.level, t.rearm_at) for t in given)
+    return None if given is None else tuple(Threshold(t.level, t.rearm_at, t.percent, t.rearm_percent) for t in given)
 
 
 def _changed(e: ev.AccountChanged, _config: AppConfig, _asker: Asker) -> cmd.Command:
