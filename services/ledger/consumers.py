@@ -36,8 +36,8 @@ from services.ledger.requests import Answer, BuryMessage, Cursor, Request
 from services.ledger.store import dead_letters
 from services.ledger.store.heads import UNREACHABLE
 from services.ledger.store.log_source import COMMANDS_TOPIC, SOURCE
-from services.ledger.writer.batch import NOT_NOW
 from services.ledger.writer.engine import NotStored, Writer
+from services.ledger.writer.once import NOT_NOW
 
 logger = logging.getLogger(__name__)
 

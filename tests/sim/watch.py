@@ -24,7 +24,7 @@ from services.ledger.store.reads import Seen
 from services.ledger.verify.checks import PartitionCheck
 from services.ledger.verify.fold import Fold
 from services.ledger.verify.tables import account_rows, config_rows, hold_rows, lot_rows, transfer_rows
-from services.ledger.writer.batch import REPEATABLE
+from services.ledger.writer.once import REPEATABLE
 from tests.sim.bus import Broker
 from tests.sim.loop import Host, Loop
 from tests.sim.statements import statement_of

@@ -20,25 +20,22 @@ from services.ledger.domain.records import Loaded as Records
 from services.ledger.domain.rejections import Rejected, conflict, not_found
 from services.ledger.domain.state import Account, Profile
 from services.ledger.refusals import problem_of
-from services.ledger.requests import Answer, ApplyConfig, BuryMessage, CompleteReset, Cursor, Request, SettleTransfer
+from services.ledger.requests import Answer, ApplyConfig, BuryMessage, CompleteReset, Request, SettleTransfer
 from services.ledger.store.append import Rows
 from services.ledger.store.heads import Head
-from services.ledger.store.load import AccountKey, Loaded, StoredRef, StoredResult
+from services.ledger.store.load import AccountKey, Loaded
 from services.ledger.store.rows import quote_row
 from services.ledger.writer.atomic import decide_together
 from services.ledger.writer.effects import Effects
 from services.ledger.writer.finding import Finder, Situation
-from services.ledger.writer.kept import config_row, dead_letter_row, result_row, unique_ref_row
+from services.ledger.writer.kept import config_row, dead_letter_row
 from services.ledger.writer.layer import Layer, Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origin, origin_of
-from services.ledger.writer.telling import Told, known_outcome, refusal, repetition
+from services.ledger.writer.once import NOT_NOW, REPEATABLE, Once
+from services.ledger.writer.telling import Told, refusal
 
 _NO_RECORDS = Records()
 _NOTHING_READ = Loaded()
-REPEATABLE = frozenset({402, 404, 409})
-"""Refusals that are outcomes: stored under the key and repeated."""
-NOT_NOW = 503
-"""The status of what could not be decided: nothing is kept of it, and its sender's cursor stays."""
 
 
 class UnknownKeyError(Exception):
@@ -48,8 +45,7 @@ class UnknownKeyError(Exception):
 class Batch:
     """Decides requests in order, in groups, each after a :meth:`proceed`.
 
-    After :meth:`finish`, `rows` is what to append and `answers` what to say then. `keys_unread`: outcomes are stored
-    under keys that were not looked up, so that the append may find a repeat.
+    After :meth:`finish`, `rows` is what to append and `answers` what to say then.
     """
 
     def __init__(self, situation: Situation) -> None:
@@ -57,7 +53,6 @@ class Batch:
         self.log = LogRows(dict(situation.heads))
         self.rows = Rows()
         self.answers: list[tuple[Request, Answer]] = []
-        self.keys_unread = False
         self.resets = 0
         """Allowances that were due and returned or lapsed."""
 
@@ -66,12 +61,18 @@ class Batch:
         self._loaded = _NOTHING_READ
         self._layers = Layers(self.layer, *situation.below)
         self._find = Finder(self._layers, _NOTHING_READ)
+        self._once = Once(self._layers, self.layer, self.rows, self._find)
         self._effects = Effects(self.layer, self.rows, situation.partitions)
 
     @property
     def writes(self) -> bool:
         """Whether there is anything to append."""
         return bool(self.log.rows or self.rows.results or self.rows.rest)
+
+    @property
+    def keys_unread(self) -> bool:
+        """Whether outcomes are stored under keys that were not looked up, so that the append may find a repeat."""
+        return self._once.keys_unread
 
     @property
     def heads(self) -> dict[int, Head]:
@@ -88,6 +89,7 @@ class Batch:
         self._time_us = time_us
         self._loaded = loaded
         self._find = Finder(self._layers, loaded)
+        self._once.proceed(self._find, all_keys=loaded.all_keys)
 
     def decide(self, request: Request) -> None:
         """Decide one request; its answer may be given once the batch is durable.
@@ -96,7 +98,7 @@ class Batch:
         """
         cursor = request.cursor
         try:
-            if cursor is not None and self._passed(cursor):
+            if cursor is not None and self._once.passed(cursor, self.log.heads):
                 self.answers.append((request, Answer(200, b"{}", replayed=True)))
                 return
             if request.items:
@@ -108,20 +110,6 @@ class Batch:
         if cursor is not None and answer.status != NOT_NOW:
             self.layer.cursors[cursor.place] = cursor.offset + 1
         self.answers.append((request, answer))
-
-    def _passed(self, cursor: Cursor) -> bool:
-        """Whether this record has been decided; 503 if one before it has not: then it must wait for that one."""
-        if cursor.partition not in self.log.heads:
-            raise Rejected(NOT_NOW, "not_leader", "Another process writes this partition.")
-        if cursor.anew:
-            # What was reached is of the log before; this one's cursor begins here.
-            return False
-        reached = newest(self._layers.cursors, cursor.place)
-        if reached is not None and cursor.offset < reached:
-            return True
-        if cursor.after is not None and (reached is None or reached < cursor.after):
-            raise Rejected(NOT_NOW, "service_unavailable", "A command before this one has not been decided.")
-        return False
 
     def finish(self) -> None:
         """Make the rows complete; nothing is decided after this."""
@@ -245,53 +233,17 @@ class Batch:
     # Once only
 
     def _repeated(self, request: Request) -> Answer | None:
-        if request.key:
-            result = self._outcome(request)
-            if result is not None:
-                if result.fingerprint != request.fingerprint:
-                    detail = "This idempotency key was used with another request."
-                    raise Rejected(422, "idempotency_key_reused", detail)
-                if result.command != request.command_id:
-                    # Its sender waits for this command's id, which the log does not know yet.
-                    self._tell(request, known_outcome(request, result))
-                return Answer(result.status, result.body, replayed=True)
-        if request.unique_ref is None:
+        repeat = self._once.repeated(request)
+        if repeat is None:
             return None
-        ref = self._find.ref((request.app, request.user, request.unique_type, request.unique_ref))
-        if ref is None:
-            return None
-        if ref.fingerprint != request.unique_fingerprint:
-            raise conflict("unique_ref_taken", "This unique_ref belongs to another request.", {"first": ref.object})
-        self._tell(request, repetition(request, ref.object))
-        return self._store(request, Answer(ref.status, ref.body, replayed=True))
-
-    def _key_is_known(self, request: Request) -> bool:
-        """Whether it has been looked up what is stored under the request's key; nothing needs to be without one."""
-        if not request.key or self._loaded.all_keys or request.read_key:
-            return True
-        return self._outcome(request) is not None
-
-    def _outcome(self, request: Request) -> StoredResult | None:
-        return self._find.result((request.app, request.user, request.key, request.caller))
+        if repeat.told is not None:
+            self._tell(request, repeat.told)
+        return self._store(request, repeat.answer) if repeat.by_ref else repeat.answer
 
     def _store(self, request: Request, answer: Answer, partition: int | None = None) -> Answer:
-        """Keep the outcome under the idempotency key, in the transaction of its effect."""
         partition = self._partition(request) if partition is None else partition
-        position = self.log.touch(partition).position
-        if request.key:
-            self.keys_unread = self.keys_unread or not self._key_is_known(request)
-            key = (request.app, request.user, request.key, request.caller)
-            self.layer.results[key] = StoredResult(request.fingerprint, answer.status, answer.body, request.command_id)
-            self.rows.results.append(result_row(request, answer, partition, position))
+        self._once.keep(request, answer, partition, self.log.touch(partition).position)
         return answer
-
-    def _claim(self, request: Request, made: str, answer: Answer) -> None:
-        """A success claims its unique_ref, for ever."""
-        if request.unique_ref is None:
-            return
-        key = (request.app, request.user, request.unique_type, request.unique_ref)
-        self.layer.refs[key] = StoredRef(request.unique_fingerprint, made, answer.status, answer.body)
-        self.rows.add("unique_refs", unique_ref_row(request, made, answer))
 
     # Outcomes
 
@@ -315,7 +267,7 @@ class Batch:
             self.layer.quotes[outcome.quote.id] = outcome.quote
             self.rows.add("quotes", quote_row(outcome.quote))
         if outcome.events:
-            self._claim(request, str(outcome.body["id"]), answer)
+            self._once.claim(request, str(outcome.body["id"]), answer)
             if request.transfer is not None:
                 self._settled(request.transfer, str(outcome.body["status"]))
         return self._store(request, answer)
@@ -369,7 +321,7 @@ class Batch:
         answer = Answer(rejected.status, orjson.dumps(problem.to_dict(request.request_id)), outcome=rejected.code)
         if rejected.status == NOT_NOW:
             return answer
-        if rejected.status not in REPEATABLE and not self._key_is_known(request):
+        if rejected.status not in REPEATABLE and not self._once.key_is_known(request):
             raise UnknownKeyError
         self._tell(request, refusal(request, rejected))
         return self._store(request, answer) if rejected.status in REPEATABLE else answer

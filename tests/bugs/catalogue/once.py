@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.bugs.bug import Bug, Edit
 
 _BATCH = "services/ledger/writer/batch.py"
+_KEYS = "services/ledger/writer/once.py"
 _HTTP = "services/ledger/tests/http"
 _ONCE = f"{_HTTP}/test_once.py"
 _ORDER = "services/ledger/tests/writer/test_order.py"
@@ -16,12 +17,12 @@ ONCE = (
         "I6",
         (
             Edit(
-                _BATCH,
+                _KEYS,
                 "self._find.result((request.app, request.user, request.key, request.caller))",
                 "self._find.result((request.app, request.user, request.key, ''))",
             ),
             Edit(
-                _BATCH,
+                _KEYS,
                 "key = (request.app, request.user, request.key, request.caller)",
                 "key = (request.app, request.user, request.key, '')",
             ),
@@ -32,7 +33,7 @@ ONCE = (
         "refused-without-a-look-at-the-key",
         "What is refused with nothing stored is refused although it may be the repeat of a success.",
         "I6",
-        (Edit(_BATCH, "if rejected.status not in REPEATABLE and not self._key_is_known(request):", "if False:"),),
+        (Edit(_BATCH, "if rejected.status not in REPEATABLE and not self._once.key_is_known(request):", "if False:"),),
         (
             "services/ledger/tests/writer/test_repeats.py::test_a_repeat_that_would_be_refused_today_is_the_first_answer",
         ),
@@ -48,7 +49,7 @@ ONCE = (
         "fingerprint-not-compared",
         "Another request under a used key gets the first one's answer.",
         "I6",
-        (Edit(_BATCH, "if result.fingerprint != request.fingerprint:", "if False:"),),
+        (Edit(_KEYS, "if result.fingerprint != request.fingerprint:", "if False:"),),
         (f"{_ONCE}::test_another_body_is_refused",),
     ),
     Bug(
@@ -57,15 +58,17 @@ ONCE = (
         "I6",
         (
             Edit(
-                _BATCH,
-                "return Answer(result.status, result.body, replayed=True)",
+                _KEYS,
+                "return Repeat(Answer(result.status, result.body, replayed=True), told, by_ref=False)",
                 "account = self._find.account((request.app, request.user,"
                 " newest(self._layers.configs, request.app).default_asset))\n"
                 "                body = orjson.loads(result.body)\n"
                 "                if account is not None and 'settled' in body:\n"
                 "                    body['settled'] = str(account.settled)\n"
-                "                return Answer(result.status, orjson.dumps(body), replayed=True)",
+                "                answer = Answer(result.status, orjson.dumps(body), replayed=True)\n"
+                "                return Repeat(answer, told, by_ref=False)",
             ),
+            Edit(_KEYS, "from typing import NamedTuple\n", "from typing import NamedTuple\nimport orjson\n"),
         ),
         ("services/ledger/tests/writer/test_repeats.py",),
     ),
@@ -73,14 +76,14 @@ ONCE = (
         "outcome-kept-in-memory-only",
         "Outcomes under keys are not stored with their effects: after a restart a repeat happens again.",
         "I6, C5",
-        (Edit(_BATCH, "self.rows.results.append(", "[].append("),),
+        (Edit(_KEYS, "self._rows.results.append(", "[].append("),),
         (f"{_HTTP}/test_failures.py::test_state_and_keys_outlive_the_process",),
     ),
     Bug(
         "refusals-not-kept",
         "A refused command that is delivered again may succeed.",
         "I6",
-        (Edit(_BATCH, "REPEATABLE = frozenset({402, 404, 409})", "REPEATABLE = frozenset[int]()"),),
+        (Edit(_KEYS, "REPEATABLE = frozenset({402, 404, 409})", "REPEATABLE = frozenset[int]()"),),
         (f"{_ONCE}::test_a_refusal_is_an_outcome",),
     ),
     Bug(
@@ -92,7 +95,7 @@ ONCE = (
                 _BATCH,
                 "        if outcome.rejected is not None:\n",
                 "        if outcome.rejected is not None:\n"
-                "            self._claim(request, '', Answer(outcome.rejected.status, b'{}'))\n",
+                "            self._once.claim(request, '', Answer(outcome.rejected.status, b'{}'))\n",
             ),
         ),
         (f"{_ONCE}::test_a_refusal_claims_no_unique_ref",),
@@ -101,7 +104,7 @@ ONCE = (
         "unique-ref-not-claimed",
         "The same business reference under another key happens again.",
         "I6",
-        (Edit(_BATCH, "        if request.unique_ref is None:\n            return\n", "        return\n"),),
+        (Edit(_KEYS, "        if request.unique_ref is None:\n            return\n", "        return\n"),),
         (f"{_ONCE}::test_a_unique_ref_makes_it_happen_once_for_ever",),
     ),
     Bug(
