@@ -14,6 +14,7 @@ from tests.plugins.postgres import Database, DatabaseFrom
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 AT_ONCE = 64
+RENEW = 200
 GROWTH_MB_MAX = 40
 """Of the process while it writes a file; pieces, pages and sockets' buffers, however long the file is."""
 BUSY = """
@@ -42,8 +43,13 @@ async def fill(api: Api, users: int, charges: int) -> None:
     todo = iter([*work, *[("/charges", {"user": "user-000000", "amount": "0.01"})] * charges])
 
     async def worker() -> None:
+        caller, sent = api, 0
         for path, body in todo:
-            await api.post(path, body)
+            sent += 1
+            if sent % RENEW == 0:
+                # A token lasts for minutes only.
+                caller = api.as_(api.role)
+            await caller.post(path, body)
 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
 
@@ -55,7 +61,7 @@ def resident_mb() -> float:
 
 async def exported(api: Api, path: str, kind: str) -> tuple[int, float]:
     """(lines of the file, how much this process grew while it was read)."""
-    headers = {"Authorization": f"Bearer {api.token}"}
+    headers = {"Authorization": f"Bearer {api.as_(api.role).token}"}
     rows, most = 0, 0.0
     before = resident_mb()
     params = {"format": kind, "all": "true"} if path.endswith("lots") else {"format": kind}
