@@ -43,9 +43,8 @@ async def fill(api: Api, users: int, charges: int) -> None:
     todo = iter([*work, *[("/charges", {"user": "user-000000", "amount": "0.01"})] * charges])
 
     async def worker() -> None:
-        caller, sent = api, 0
-        for path, body in todo:
-            sent += 1
+        caller = api
+        for sent, (path, body) in enumerate(todo, 1):
             if sent % RENEW == 0:
                 # A token lasts for minutes only.
                 caller = api.as_(api.role)
