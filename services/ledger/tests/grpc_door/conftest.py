@@ -23,7 +23,7 @@ async def books(database_from: DatabaseFrom) -> Database:
 async def api(books: Database, tmp_path: Path) -> AsyncIterator[Api]:
     """A caller of the role `service` of the app `coins`, over HTTP."""
     async with running(books, tmp_path, grpc_listen_port=free_port()) as made:
-        await made.as_("admin").put("/config", {**DOCUMENT, "earning_rules": {"jump": {"amount": "5"}}})
+        await made.as_("admin").put("/config", {**DOCUMENT, "earning_rules": {"jump": {"amount": "5", "times": 2}}})
         yield made
 
 

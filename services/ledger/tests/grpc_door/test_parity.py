@@ -72,6 +72,18 @@ TABLE: dict[str, tuple[Make, dict[str, Any]]] = {
     "ChangeAccount": (_nothing, {"user": "ben", "overdraft": "3", "zone": "Asia/Tehran"}),
     "SetThresholds": (_nothing, {"user": "ben", "thresholds": [{"below": "3"}]}),
     "EraseTexts": (_nothing, {"user": "ann"}),
+    "PerformAction": (_nothing, {"user": "ann", "action": "jump"}),
+    "ImportOperation": (
+        _nothing,
+        {
+            "user": "ann",
+            "kind": "usage",
+            "occurred_at": "2025-03-01T10:00:00+01:00",
+            "amount": "-2.5",
+            "balance_after": "7.5",
+            **LABELS,
+        },
+    ),
 }
 
 
