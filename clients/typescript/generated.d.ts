@@ -495,7 +495,7 @@ export interface Budgets {
   budgets: Budget[];
 }
 
-/** The budgets of an account after they were set. */
+/** The budgets of an account after they were set; `id` is the user. */
 export interface BudgetsSet {
   settled: string;
   held: string;
@@ -503,6 +503,7 @@ export interface BudgetsSet {
   available: string;
   position: number;
   partition: number;
+  id: string;
   user: string;
   budgets: Budget[];
 }
@@ -1255,7 +1256,7 @@ export interface Pinned {
   amount: string;
 }
 
-/** The account's plan and its allowance. */
+/** The account's plan and its allowance; `id` is the user. */
 export interface Plan {
   settled: string;
   held: string;
@@ -1263,6 +1264,7 @@ export interface Plan {
   available: string;
   position: number;
   partition: number;
+  id: string;
   user: string;
   plan: string | null;
   allowance: Allowance | null;
@@ -1343,6 +1345,9 @@ export interface Quote {
   price_version: number;
   valid_until: string;
   affordable: boolean | null;
+  settled: string | null;
+  held: string | null;
+  owed: string | null;
   available: string | null;
   slices: QuoteSlice[];
   lines: PricedLine[];

@@ -47,7 +47,8 @@ class Budgets(Answer):
 
 
 class BudgetsSet(Written):
-    """The budgets of an account after they were set."""
+    """The budgets of an account after they were set; `id` is the user."""
 
+    id: str
     user: str
     budgets: list[Budget]

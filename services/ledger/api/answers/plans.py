@@ -26,8 +26,9 @@ class Allowance(Answer):
 
 
 class Plan(Written):
-    """The account's plan and its allowance."""
+    """The account's plan and its allowance; `id` is the user."""
 
+    id: str
     user: str
     plan: str | None
     allowance: Allowance | None

@@ -55,6 +55,9 @@ class Quote(Answer):
     price_version: int
     valid_until: Time
     affordable: bool | None
+    settled: Credits | None
+    held: Credits | None
+    owed: Credits | None
     available: Credits | None
     slices: list[QuoteSlice]
     lines: list[PricedLine]

@@ -12,6 +12,12 @@ from services.ledger.tests.grpc_door.door import Door
 from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, running
 from tests.plugins.postgres import Database, DatabaseFrom
 
+RULES = {
+    "earning_rules": {"jump": {"amount": "5", "times": 2}},
+    "allowances": {"pro": {"limit": "100", "period": "anniversary"}},
+    "prices": {"operations": {"image": {"amount": "5"}}},
+}
+
 
 @pytest.fixture
 async def books(database_from: DatabaseFrom) -> Database:
@@ -23,7 +29,7 @@ async def books(database_from: DatabaseFrom) -> Database:
 async def api(books: Database, tmp_path: Path) -> AsyncIterator[Api]:
     """A caller of the role `service` of the app `coins`, over HTTP."""
     async with running(books, tmp_path, grpc_listen_port=free_port()) as made:
-        await made.as_("admin").put("/config", {**DOCUMENT, "earning_rules": {"jump": {"amount": "5", "times": 2}}})
+        await made.as_("admin").put("/config", {**DOCUMENT, **RULES})
         yield made
 
 

@@ -39,6 +39,11 @@ async def _freeze(api: Api) -> dict[str, Any]:
     return {}
 
 
+async def _plan(api: Api) -> dict[str, Any]:
+    await api.as_("admin").put("/accounts/ben/plan", {"plan": "pro", "paid_until": "2090-01-01T00:00:00Z"})
+    return {}
+
+
 async def _nothing(_api: Api) -> dict[str, Any]:
     return {}
 
@@ -73,6 +78,19 @@ TABLE: dict[str, tuple[Make, dict[str, Any]]] = {
     "SetThresholds": (_nothing, {"user": "ben", "thresholds": [{"below": "3"}]}),
     "EraseTexts": (_nothing, {"user": "ann"}),
     "PerformAction": (_nothing, {"user": "ann", "action": "jump"}),
+    "SetBudgets": (
+        _nothing,
+        {
+            "user": "ben",
+            "budgets": [{"period": "day", "limit": "3"}, {"member": "*", "period": "month", "limit": "1"}],
+        },
+    ),
+    "AssignPlan": (
+        _nothing,
+        {"user": "ben", "plan": "pro", "anchor": "2025-01-31T10:00:00Z", "paid_until": "2090-01-01T00:00:00Z"},
+    ),
+    "ResetAllowance": (_plan, {"user": "ben"}),
+    "MakeQuote": (_nothing, {"user": "ann", "price": "image", "quantity": "2"}),
     "ImportOperation": (
         _nothing,
         {

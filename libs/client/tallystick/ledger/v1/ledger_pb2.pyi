@@ -781,7 +781,7 @@ Global___BudgetSetting: _TypeAlias = BudgetSetting  # noqa: Y015
 
 @_typing.final
 class BudgetsSet(_message.Message):
-    """The budgets of an account after they were set."""
+    """The budgets of an account after they were set; `id` is the user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -791,6 +791,7 @@ class BudgetsSet(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
     settled: _builtins.str
@@ -799,6 +800,7 @@ class BudgetsSet(_message.Message):
     available: _builtins.str
     position: _builtins.int
     partition: _builtins.int
+    id: _builtins.str
     user: _builtins.str
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Budget]: ...
@@ -811,12 +813,13 @@ class BudgetsSet(_message.Message):
         available: _builtins.str = ...,
         position: _builtins.int = ...,
         partition: _builtins.int = ...,
+        id: _builtins.str = ...,
         user: _builtins.str = ...,
         budgets: _abc.Iterable[Global___Budget] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "budgets", b"budgets", "held", b"held", "owed", b"owed", "partition", b"partition", "position", b"position", "settled", b"settled", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "budgets", b"budgets", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "position", b"position", "settled", b"settled", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3634,7 +3637,7 @@ Global___PerformActionRequest: _TypeAlias = PerformActionRequest  # noqa: Y015
 
 @_typing.final
 class Plan(_message.Message):
-    """The account's plan and its allowance."""
+    """The account's plan and its allowance; `id` is the user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3644,6 +3647,7 @@ class Plan(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     ALLOWANCE_FIELD_NUMBER: _builtins.int
@@ -3653,6 +3657,7 @@ class Plan(_message.Message):
     available: _builtins.str
     position: _builtins.int
     partition: _builtins.int
+    id: _builtins.str
     user: _builtins.str
     plan: _builtins.str
     @_builtins.property
@@ -3666,13 +3671,14 @@ class Plan(_message.Message):
         available: _builtins.str = ...,
         position: _builtins.int = ...,
         partition: _builtins.int = ...,
+        id: _builtins.str = ...,
         user: _builtins.str = ...,
         plan: _builtins.str | None = ...,
         allowance: Global___Allowance | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_plan", b"_plan", "allowance", b"allowance", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plan", b"_plan", "allowance", b"allowance", "available", b"available", "held", b"held", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "settled", b"settled", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plan", b"_plan", "allowance", b"allowance", "available", b"available", "held", b"held", "id", b"id", "owed", b"owed", "partition", b"partition", "plan", b"plan", "position", b"position", "settled", b"settled", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
     _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
@@ -3944,6 +3950,9 @@ class Quote(_message.Message):
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     AFFORDABLE_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     SLICES_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
@@ -3957,6 +3966,9 @@ class Quote(_message.Message):
     price_version: _builtins.int
     valid_until: _builtins.str
     affordable: _builtins.bool
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
     available: _builtins.str
     position: _builtins.int
     partition: _builtins.int
@@ -3976,6 +3988,9 @@ class Quote(_message.Message):
         price_version: _builtins.int = ...,
         valid_until: _builtins.str = ...,
         affordable: _builtins.bool | None = ...,
+        settled: _builtins.str | None = ...,
+        held: _builtins.str | None = ...,
+        owed: _builtins.str | None = ...,
         available: _builtins.str | None = ...,
         slices: _abc.Iterable[Global___QuoteSlice] | None = ...,
         lines: _abc.Iterable[Global___PricedLine] | None = ...,
@@ -3983,20 +3998,32 @@ class Quote(_message.Message):
         position: _builtins.int = ...,
         partition: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_user", b"_user", "affordable", b"affordable", "available", b"available", "priced", b"priced", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_held", b"_held", "_owed", b"_owed", "_settled", b"_settled", "_user", b"_user", "affordable", b"affordable", "available", b"available", "held", b"held", "owed", b"owed", "priced", b"priced", "settled", b"settled", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_user", b"_user", "affordable", b"affordable", "amount", b"amount", "asset", b"asset", "available", b"available", "id", b"id", "lines", b"lines", "partition", b"partition", "position", b"position", "price_version", b"price_version", "priced", b"priced", "slices", b"slices", "user", b"user", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_held", b"_held", "_owed", b"_owed", "_settled", b"_settled", "_user", b"_user", "affordable", b"affordable", "amount", b"amount", "asset", b"asset", "available", b"available", "held", b"held", "id", b"id", "lines", b"lines", "owed", b"owed", "partition", b"partition", "position", b"position", "price_version", b"price_version", "priced", b"priced", "settled", b"settled", "slices", b"slices", "user", b"user", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__affordable: _TypeAlias = _typing.Literal["affordable"]  # noqa: Y015
     _WhichOneofArgType__affordable: _TypeAlias = _typing.Literal["_affordable", b"_affordable"]  # noqa: Y015
     _WhichOneofReturnType__available: _TypeAlias = _typing.Literal["available"]  # noqa: Y015
     _WhichOneofArgType__available: _TypeAlias = _typing.Literal["_available", b"_available"]  # noqa: Y015
+    _WhichOneofReturnType__held: _TypeAlias = _typing.Literal["held"]  # noqa: Y015
+    _WhichOneofArgType__held: _TypeAlias = _typing.Literal["_held", b"_held"]  # noqa: Y015
+    _WhichOneofReturnType__owed: _TypeAlias = _typing.Literal["owed"]  # noqa: Y015
+    _WhichOneofArgType__owed: _TypeAlias = _typing.Literal["_owed", b"_owed"]  # noqa: Y015
+    _WhichOneofReturnType__settled: _TypeAlias = _typing.Literal["settled"]  # noqa: Y015
+    _WhichOneofArgType__settled: _TypeAlias = _typing.Literal["_settled", b"_settled"]  # noqa: Y015
     _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
     _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__affordable) -> _WhichOneofReturnType__affordable | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__available) -> _WhichOneofReturnType__available | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__held) -> _WhichOneofReturnType__held | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__owed) -> _WhichOneofReturnType__owed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__settled) -> _WhichOneofReturnType__settled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
 
