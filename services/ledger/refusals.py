@@ -28,7 +28,9 @@ NEXT = {
     "insufficient_credits": "Nothing was taken. Let the user top up (`top_up_url`, where the app has one), "
     "then ask again under a new key.",
     "invalid_request": InvalidRequest.next,
+    "no_allowance": "Give the account a plan first (PUT /v1/accounts/{user}/plan), or pay for the one that it has.",
     "not_leader": NotLeader.next,
+    "plan_not_found": "The app's plans are the `allowances` of GET /v1/config.",
     "quote_expired": "Ask for a new quote.",
     "refund_exceeds_charge": "Refund at most `refundable`.",
     "scope_missing": ScopeMissing.next,
