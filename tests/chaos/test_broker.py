@@ -221,8 +221,9 @@ async def test_a_diary_that_stands_still_holds_up_nobody(
             await tried.send(200, pause_s=0)
             done = await tried.direct.done(tried.ledger, c.GrantCredits(user="last", amount="1"), "last")
             assert done.kind == "credits_granted"
+            # Those of other partitions may still be decided: more may be published than has been told by now.
             told = await tried.direct.told(tried.ledger)
-            await tried.direct.published(lambda events, _: len({event.id for event in events}) == len(told))
+            await tried.direct.published(lambda events, _: len({event.id for event in events}) >= len(told))
             assert await tried.diary.fetchval("SELECT count(*) FROM diary") == 0
             tried.hold.set()
             await tried.arrived()

@@ -27,6 +27,7 @@ ALLOWED = {
     "outbox_heads": "SELECT INSERT UPDATE",
     "outbox_stamper": "SELECT INSERT UPDATE",
     "outbox_streams": "SELECT",
+    "quotes": "SELECT INSERT DELETE",
     "relay_checkpoints": "SELECT INSERT UPDATE",
     "results": "SELECT INSERT DELETE",
     "schema_migrations": "SELECT",

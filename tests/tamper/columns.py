@@ -15,6 +15,7 @@ BESIDE = frozenset(
     {
         "shards",
         "unique_refs",
+        "quotes",
         "outbox",
         "outbox_heads",
         "outbox_stamper",
@@ -30,7 +31,7 @@ BESIDE = frozenset(
         "violations",
     }
 )
-"""Tables that are not made from the log: leases, outcomes under keys, places in Kafka."""
+"""Tables that are not made from the log: leases, outcomes under keys, quotes, places in Kafka."""
 UNPROVEN = {
     ("events", "traceparent"): "a trace context, not part of the books",
     ("heads", "time"): "only keeps the clock from going back",
