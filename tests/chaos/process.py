@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.child import Child
+from tests.metrics import metric_of
 
 DEADLINE_S = 60.0
 POLL_S = 0.005
@@ -116,14 +116,7 @@ class Process:
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels; 0 if there is none."""
-        async with httpx.AsyncClient(timeout=5.0) as http:
-            text = (await http.get(f"{self.url}/metrics")).text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return await metric_of(self.url, name, labels)
 
     def memory_bytes(self) -> int:
         """Its resident memory now."""

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 from tallystick import AsyncClient
 
 from deploy.embedded.child import Child
 from deploy.embedded.ports import free_port
 from tests.e2e.openai_standin import KEY, StandIn
 from tests.e2e.suite import START_S, Suite
+from tests.metrics import metric_of
 
 APP = "metered"
 MODEL = "acme/standin"
@@ -141,14 +141,7 @@ class Meter:
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
-        async with httpx.AsyncClient() as http:
-            text = (await http.get(f"{self.url}/metrics")).text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return await metric_of(self.url, name, labels)
 
 
 def _whole(response: httpx.Response) -> Answered:

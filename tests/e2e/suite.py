@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 from tallystick import AsyncClient, Retry
 
 from deploy.embedded.child import Child
@@ -21,6 +20,7 @@ from deploy.embedded.ports import is_taken
 from libs.service.auth import PEOPLE, PEOPLE_TTL_S_MAX, ROLE_SCOPES
 from libs.service.keys import issue_token, newest_key
 from libs.service.settings import GRPC_OFFSET, PORTS
+from tests.metrics import metric_of
 
 START_S = 60.0
 RELAY_OFFSET, VERIFIER_OFFSET = 100, 200
@@ -105,14 +105,7 @@ class Suite:
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels; 0 if there is none."""
-        async with httpx.AsyncClient() as http:
-            text = (await http.get(f"{self.url}/metrics")).text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return await metric_of(self.url, name, labels)
 
 
 class Http(httpx.AsyncClient):
