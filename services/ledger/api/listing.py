@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -30,6 +32,7 @@ from services.ledger.store import listing
 from services.ledger.store.listing import AccountsWanted, HoldsWanted, LotsWanted, Status
 from services.ledger.store.reads import HoldRow, LotRow, Seen
 
+RowT = TypeVar("RowT")
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 _AMOUNT = r"^-?[0-9]{1,16}(\.[0-9]{1,9})?$"
 _ACCOUNT_COLUMNS = ("user", "asset", *(n for n in answers.AccountRecord.model_fields if n not in ("user", "asset")))
@@ -74,6 +77,31 @@ class _List(AssetQuery):
     limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX)
     cursor: str | None = Field(None, description="`next_cursor` of the page before.")
     format: FileFormat = FILE_FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing(Generic[RowT]):
+    """A list: what its file is called and has in each line, and how its rows are read behind a place and shown.
+
+    `by` is what a cursor calls that place.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    by: str
+    fetch: Callable[[str, int], Awaitable[list[RowT]]]
+    place: Callable[[RowT], str]
+    shown: Callable[[RowT], dict[str, Any]]
+
+    async def answer(self, request: Request, query: _List) -> Response:
+        """A page of it, or all of it as a file, whichever was asked for."""
+        kind = file_asked(query.format, request.headers.get("accept", ""))
+        if kind is not None:
+            every = rendered(all_pages(self.fetch, "", self.place), self.shown)
+            return export_response(kind, self.columns, every, self.name)
+        after = decode_cursor(query.cursor, {self.by: str}) or {self.by: ""}
+        rows = await self.fetch(after[self.by], query.limit + 1)
+        return json_response(page(rows, query.limit, lambda row: {self.by: self.place(row)}, self.shown))
 
 
 class AccountsQuery(_List):
@@ -130,12 +158,8 @@ async def get_accounts(request: Request) -> Response:
     async def fetch(after: str, limit: int) -> list[Seen]:
         return await listing.accounts_page(core.reads, config.app, wanted, after, limit)
 
-    kind = file_asked(query.format, request.headers.get("accept", ""))
-    if kind is not None:
-        return export_response(kind, _ACCOUNT_COLUMNS, rendered(all_pages(fetch, "", _user), shown), "accounts")
-    place = decode_cursor(query.cursor, {"user": str}) or {"user": ""}
-    rows = await fetch(place["user"], query.limit + 1)
-    return json_response(page(rows, query.limit, lambda seen: {"user": _user(seen)}, shown))
+    listed = _Listing("accounts", _ACCOUNT_COLUMNS, "user", fetch, _user, shown)
+    return await listed.answer(request, query)
 
 
 def _user(seen: Seen) -> str:
@@ -189,13 +213,8 @@ async def get_lots(request: Request) -> Response:
         lot: Lot = account.lots.get(row.lot.terms.id, row.lot)
         return lot_view(lot, account.profile.scale)
 
-    kind = file_asked(query.format, request.headers.get("accept", ""))
-    if kind is not None:
-        every = all_pages(fetch, "", lambda row: row.lot.terms.id)
-        return export_response(kind, _LOT_COLUMNS, rendered(every, shown), "lots")
-    place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    rows = await fetch(place["id"], query.limit + 1)
-    return json_response(page(rows, query.limit, lambda row: {"id": row.lot.terms.id}, shown))
+    listed = _Listing("lots", _LOT_COLUMNS, "id", fetch, lambda row: row.lot.terms.id, shown)
+    return await listed.answer(request, query)
 
 
 @router.get(
@@ -215,13 +234,8 @@ async def get_holds(request: Request) -> Response:
     def shown(row: HoldRow) -> dict[str, Any]:
         return hold_view(ended_by_time(row, found.now), found.account.profile.scale)
 
-    kind = file_asked(query.format, request.headers.get("accept", ""))
-    if kind is not None:
-        every = all_pages(fetch, "", lambda row: row.hold.terms.id)
-        return export_response(kind, _HOLD_COLUMNS, rendered(every, shown), "holds")
-    place = decode_cursor(query.cursor, {"id": str}) or {"id": ""}
-    rows = await fetch(place["id"], query.limit + 1)
-    return json_response(page(rows, query.limit, lambda row: {"id": row.hold.terms.id}, shown))
+    listed = _Listing("holds", _HOLD_COLUMNS, "id", fetch, lambda row: row.hold.terms.id, shown)
+    return await listed.answer(request, query)
 
 
 def _times(query: _OfAccount) -> tuple[int | None, int | None]:
