@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -62,18 +63,14 @@ async def apply(caller: Caller, path: Path, name: str, told: Callable[[int], Non
     return tally
 
 
-def _in_chunks(items: Iterable[Opening], size: int) -> Iterator[list[Opening]]:
-    chunk: list[Opening] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    yield chunk
+def in_chunks(items: Iterator[Opening], size: int) -> Iterator[list[Opening]]:
+    """So many at a time, fewer in the end."""
+    while chunk := list(islice(items, size)):
+        yield chunk
 
 
-async def _levelling(caller: Caller, name: str, found: Iterable[Opening]) -> AsyncIterator[Command]:
-    for chunk in _in_chunks((o for o in found if o.allowance is not None), LANES * 4):
+async def _levelling(caller: Caller, name: str, found: Iterator[Opening]) -> AsyncIterator[Command]:
+    for chunk in in_chunks((o for o in found if o.allowance is not None), LANES * 4):
         states = await asyncio.gather(*(caller.get(state_path(opening)) for opening in chunk))
         for opening, state in zip(chunk, states, strict=True):
             excess = allowance_left(state) - Decimal(str(opening.allowance))

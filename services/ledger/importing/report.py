@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from services.ledger.domain.amounts import AmountError, parse_signed
-from services.ledger.importing.apply import allowance_left, openings, state_path
+from services.ledger.importing.apply import allowance_left, in_chunks, openings, state_path
 from services.ledger.importing.caller import Caller
 from services.ledger.importing.records import Line, Opening, Operation, Record, amounts_of, read_lines
 
@@ -140,15 +139,10 @@ class Parity:
         return {**counts, **sums, "differences": [asdict(each) for each in self.differences]}
 
 
-def _chunks(found: Iterator[Opening]) -> Iterable[list[Opening]]:
-    while chunk := list(islice(found, AT_ONCE)):
-        yield chunk
-
-
 async def compare(caller: Caller, path: Path, told: Callable[[int], None]) -> Parity:
     """Look at every account of the file as it stands in the ledger now."""
     parity = Parity()
-    for chunk in _chunks(openings(path)):
+    for chunk in in_chunks(openings(path), AT_ONCE):
         states = await asyncio.gather(*(caller.get(state_path(opening)) for opening in chunk))
         for opening, state in zip(chunk, states, strict=True):
             _compare(parity, opening, state)

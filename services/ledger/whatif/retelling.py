@@ -16,6 +16,7 @@ from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.budgets import Budget
 from services.ledger.domain.config import AppConfig
+from services.ledger.domain.decide.transfers import arriving
 from services.ledger.domain.evolve.holds import pinned_card
 from services.ledger.domain.pricing.cost import cost
 from services.ledger.domain.pricing.exact import COUNT_PLACES, scaled
@@ -161,17 +162,7 @@ def _changed(e: ev.AccountChanged, _config: AppConfig, _asker: Asker) -> cmd.Com
 
 def _credited(e: ev.TransferCredited, _config: AppConfig, _asker: Asker) -> cmd.Command:
     """As it arrived: what other rules would have made of the sender's half is not known on this side."""
-    lots = tuple(
-        cmd.IncomingLot(
-            amount=lot.amount,
-            source=lot.source,
-            priority=lot.priority,
-            expires_at=lot.expires_at,
-            scope=lot.scope,
-            cost_basis=lot.cost_basis,
-        )
-        for lot in e.lots
-    )
+    lots = tuple(map(arriving, e.lots))
     return cmd.CreditTransfer(transfer=e.transfer, from_user=e.from_user, lots=lots)
 
 

@@ -40,18 +40,20 @@ def debit(recorder: Recorder, command: cmd.Transfer) -> Decision:
 
 def credit_for(debited: ev.TransferDebited, from_user: str) -> cmd.CreditTransfer:
     """The second half of a transfer whose debit on `from_user`'s account was this."""
-    lots = tuple(
-        cmd.IncomingLot(
-            amount=part.amount,
-            source=part.source,
-            priority=part.priority,
-            expires_at=part.expires_at,
-            scope=part.scope,
-            cost_basis=part.cost_basis,
-        )
-        for part in debited.slices
-    )
+    lots = tuple(map(arriving, debited.slices))
     return cmd.CreditTransfer(transfer=debited.transfer, from_user=from_user, lots=lots)
+
+
+def arriving(part: ev.MovedLot | ev.NewLot) -> cmd.IncomingLot:
+    """A slice as it arrives: by what left the sender, or by the lot that was made of it."""
+    return cmd.IncomingLot(
+        amount=part.amount,
+        source=part.source,
+        priority=part.priority,
+        expires_at=part.expires_at,
+        scope=part.scope,
+        cost_basis=part.cost_basis,
+    )
 
 
 def _ended(expires_at: int | None, now: int) -> bool:
