@@ -1,0 +1,1 @@
+"""Codes: recharge, welcome, bonus, discount and gift codes, and who redeemed them."""

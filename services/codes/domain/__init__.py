@@ -1,0 +1,1 @@
+"""The rules of codes, pure: no input, no output, no clock, no random."""
