@@ -149,8 +149,9 @@ class Pattern:
         for character in self.template[:-1]:
             if character == PLACE:
                 number, value = divmod(number, _BASE)
-                character = ALPHABET[value]
-            shown.append(character)
+                shown.append(ALPHABET[value])
+            else:
+                shown.append(character)
         text = "".join(shown)
         return text + check_character(text.replace(SEPARATOR, ""))
 
