@@ -90,7 +90,9 @@ class Relay(Response):
 
 async def _metered(request: Request, dialect: Dialect) -> Response:
     desk: Desk = request.app.state.desk
-    body = await _body(request, desk.settings.body_bytes_max)
+    body = _parsed(await request.body())
+    if body is None:
+        raise invalid("invalid_json", "", "The body is a JSON object.")
     app, user = _payer(request, body)
     ask = dialect.ask(body)
     async with AsyncExitStack() as stack:
@@ -105,7 +107,7 @@ async def _metered(request: Request, dialect: Dialect) -> Response:
                     return Relay(stack.pop_all(), call, upstream.pop_all(), answer)
                 content = await body_of(answer, desk.settings.answer_bytes_max)
                 if answer.is_success:
-                    await call.answered(_object(content))
+                    await call.answered(_parsed(content))
             except UpstreamFailed:
                 await call.failed()
                 raise
@@ -153,25 +155,13 @@ def _payer(request: Request, body: Mapping[str, Any]) -> tuple[str, str]:
     return app, user
 
 
-async def _body(request: Request, bytes_max: int) -> dict[str, Any]:
-    content = await request.body()
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    """The JSON object that this is; None when it is none."""
     try:
-        body = orjson.loads(content)
+        found = orjson.loads(content)
     except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise invalid("invalid_json", "", "The body is a JSON object.")
-    return body
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        answer = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise UpstreamFailed("the answer is no JSON object")
-    return answer
+        return None
+    return found if isinstance(found, dict) else None
 
 
 async def _told(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:  # noqa: PLR0911 -- a case for each kind

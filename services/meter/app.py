@@ -12,7 +12,7 @@ from libs.service.app import create_app
 from libs.service.auth import Authenticator
 from libs.service.clock import Clock, SystemClock
 from libs.service.health import Health
-from services.meter import api
+from services.meter import api, metrics
 from services.meter.domain.tokens import load_counter
 from services.meter.handlers.calls import Desk
 from services.meter.journal import Journal
@@ -34,6 +34,7 @@ def build(settings: MeterSettings, clock: Clock | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             journal = Journal(settings.journal_dir, settings.journal_bytes_max)
             stack.callback(journal.close)
+            metrics.OPEN.set_function(lambda: len(journal.open_calls()))
             ledgers = Ledgers(settings)
             stack.push_async_callback(ledgers.close)
             upstream = Upstream(settings)

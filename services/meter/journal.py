@@ -85,6 +85,8 @@ class Journal:
         line = orjson.dumps(record) + b"\n"
         written = os.write(self._fd, line)
         if written != len(line):
+            # What comes next must not be read as the rest of this line.
+            os.ftruncate(self._fd, self._bytes)
             raise OSError(f"{self._path}: {written} of {len(line)} bytes were written")
         self._bytes += written
         calls.apply(self._calls, dict(record))

@@ -58,7 +58,7 @@ class Dialect:
         given = body.get("input")
         # The input may also be tokens, as numbers, or a list of such lists.
         tokens = sum(1 for each in _flat(given) if type(each) is int)
-        return Ask(_text(body, "model"), tuple(_strings(given)), overhead=tokens)
+        return Ask(_text(body, "model"), tuple(strings(given)), overhead=tokens)
 
     def prepared(self, body: Body, ask: Ask, limit: int | None, limit_field: str) -> Body:
         """The body that goes upstream, its answer bounded to `limit` tokens for each choice if that is given."""
@@ -93,8 +93,8 @@ class Completions(Dialect):
         )
 
     def _prompt(self, body: Body) -> Iterator[str]:
-        yield from _strings(body.get("prompt"))
-        yield from _strings(body.get("suffix"))
+        yield from strings(body.get("prompt"))
+        yield from strings(body.get("suffix"))
 
     def prepared(self, body: Body, ask: Ask, limit: int | None, limit_field: str) -> Body:
         """The body that goes upstream: its stream tells the usage at the end, its answer has at most `limit` tokens."""
@@ -114,7 +114,7 @@ class Completions(Dialect):
         return Piece(texts, usage_of(chunk.get("usage")))
 
     def _made(self, choice: Body) -> Iterator[str]:
-        yield from _strings(choice.get("text"))
+        yield from strings(choice.get("text"))
 
     def shown(self, chunk: Body, ask: Ask) -> Body | None:
         """The chunk as the caller asked for it: without the usage if it did not; None when nothing is left of it.
@@ -151,8 +151,8 @@ class Chat(Completions):
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages:
             raise InvalidBody("'messages' is a list that is not empty", "messages")
-        yield from _strings(messages)
-        yield from _strings(body.get("tools"))
+        yield from strings(messages)
+        yield from strings(body.get("tools"))
 
     def _made(self, choice: Body) -> Iterator[str]:
         delta = choice.get("delta")
@@ -160,7 +160,7 @@ class Chat(Completions):
             return
         # The role comes with the first chunk and is no text; `reasoning_content` is how several servers stream it.
         for name in ("content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call"):
-            yield from _strings(delta.get(name), skip=frozenset({"id", "type"}))
+            yield from strings(delta.get(name), skip=frozenset({"id", "type"}))
 
     def _finish(self, index: int) -> Body:
         return {"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"}
@@ -200,7 +200,7 @@ def _count(body: Body, name: str, default: int) -> int:
     return value
 
 
-def _strings(value: Any, skip: frozenset[str] = frozenset()) -> Iterator[str]:
+def strings(value: Any, skip: frozenset[str] = frozenset()) -> Iterator[str]:
     """Every text in a value, however deep. A picture's data is no text of the prompt."""
     match value:
         case str():
@@ -209,10 +209,10 @@ def _strings(value: Any, skip: frozenset[str] = frozenset()) -> Iterator[str]:
         case Mapping():
             for name, each in value.items():
                 if name not in skip:
-                    yield from _strings(each, skip)
+                    yield from strings(each, skip)
         case list():
             for each in value:
-                yield from _strings(each, skip)
+                yield from strings(each, skip)
 
 
 def _flat(value: Any) -> Iterator[Any]:

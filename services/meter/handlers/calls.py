@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter, time
-from typing import Any
 
 import httpx
 import orjson
@@ -17,7 +16,7 @@ from libs.events.ids import UlidSource
 from libs.events.tasks import end
 from services.meter import metrics
 from services.meter.domain.calls import Call, Usage
-from services.meter.domain.dialects import Ask, Body, Completions, Dialect
+from services.meter.domain.dialects import Ask, Body, Completions, Dialect, strings
 from services.meter.domain.reach import Reach
 from services.meter.domain.sse import DONE, EventSplitter, EventTooLong, data_of, event_of
 from services.meter.domain.tokens import Counter, total
@@ -96,9 +95,8 @@ class Metered:
         desk, call, began = self._desk, self._call, perf_counter()
         if desk.under_way >= desk.settings.calls_max:
             raise Busy
-        desk.under_way += 1
-        metrics.OPEN.inc()
         desk.journal.begin(call)
+        desk.under_way += 1
         reach("meter.begun")
         # The record reaches the disk while the ledger decides; nothing goes upstream before both are done.
         syncing = asyncio.create_task(desk.journal.sync())
@@ -129,18 +127,17 @@ class Metered:
             while self._reach.held < self._whole and not self._reach.exhausted:
                 await self._paying.extend(hold, self._reach)
 
-    def _end(self) -> None:
+    def _end(self) -> asyncio.Task[None]:
         """The call is over: settle it, once."""
         if self._settled is None:
             self._desk.under_way -= 1
             metrics.CALLS.labels(self._outcome).inc()
             self._settled = self._desk.settling.begin(self.id)
+        return self._settled
 
     async def _settle(self) -> None:
         """The call is over, and its caller waits a little for that to be booked."""
-        self._end()
-        assert self._settled is not None  # noqa: S101 - what `_end` is for
-        await asyncio.wait([self._settled], timeout=self._desk.settings.settle_wait_s)
+        await asyncio.wait([self._end()], timeout=self._desk.settings.settle_wait_s)
 
     def request(self) -> bytes:
         """The body that goes upstream."""
@@ -158,11 +155,16 @@ class Metered:
         self._outcome = "upstream_failed"
         await self._settle()
 
-    async def answered(self, answer: Body) -> None:
-        """The whole answer is there. When this returns its usage is captured, or will be."""
+    async def answered(self, answer: Body | None) -> None:
+        """The whole answer is there. When this returns its usage is captured, or will be.
+
+        Raises :class:`UpstreamFailed` when it is no JSON object.
+        """
+        if answer is None:
+            raise UpstreamFailed("the answer is no JSON object")
         usage = self._dialect.usage(answer)
         if usage is None:
-            made = total(self._desk.counter, self._ask.model, _texts(answer.get("choices")))
+            made = total(self._desk.counter, self._ask.model, strings(answer.get("choices")))
             usage = {"input": self._call.input, "output": made}
         self._use(usage)
         await self._settle()
@@ -174,11 +176,10 @@ class Metered:
         """
         dialect = self._dialect
         assert isinstance(dialect, Completions)  # noqa: S101 - no other has streams
-        passing = _Passing()
+        chunk: Body | None = None
         try:
             async with asyncio.timeout(self._desk.settings.call_s_max):
-                async for event in passing.events(pieces):
-                    chunk = passing.chunk
+                async for event, chunk in _events(pieces):
                     shown = None if chunk is None else await self._meter(dialect, chunk)
                     if chunk is None or shown is chunk:
                         await push(event)
@@ -186,7 +187,7 @@ class Metered:
                         await push(event_of(orjson.dumps(shown)))
         except (Cut, TimeoutError):
             self._outcome = "cut"
-            return list(dialect.ending(passing.chunk or {}, self._ask, self._counted()))
+            return list(dialect.ending(chunk or {}, self._ask, self._counted()))
         except (orjson.JSONDecodeError, EventTooLong, UpstreamFailed, httpx.HTTPError) as error:
             self._outcome = "broken"
             logger.warning("the answer to call %s broke off: %s", self.id, error)
@@ -225,19 +226,20 @@ class Metered:
                 self._extending.result()
                 self._extending = None
             if self._extending is None and self._reach.is_short(made):
-                self._extending = asyncio.create_task(self._extend(made))
+                self._extending = asyncio.create_task(self._extend())
             if made <= self._reach.held:
                 return
             if self._extending is None:
                 raise Cut
             await asyncio.wait([self._extending])
 
-    async def _extend(self, made: int) -> None:
+    async def _extend(self) -> None:
         """Extend once, or as long as it takes to find the last token."""
         try:
-            await self._paying.extend(self._hold, self._reach)
-            while self._reach.beyond is not None and not self._reach.exhausted:
+            searching = True
+            while searching:
                 await self._paying.extend(self._hold, self._reach)
+                searching = self._reach.beyond is not None and not self._reach.exhausted
         except TallystickError as error:
             # What cannot be held is not given away: the stream ends where the hold does.
             logger.warning("call %s could not be extended: %s", self.id, error)
@@ -260,30 +262,17 @@ class Metered:
         return {"input": self._call.input, "output": self._made}
 
 
-class _Passing:
-    """A stream on its way: its events up to the one that ends it, and the chunk in the one that passes now."""
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytes, Body | None]]:
+    """A stream's events before the one that ends it, each with its chunk if it has one.
 
-    def __init__(self) -> None:
-        self.chunk: dict[str, Any] | None = None
-
-    async def events(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The events before the last. Raises :class:`UpstreamFailed` when there is no last."""
-        splitter = EventSplitter()
-        async for piece in pieces:
-            for event in splitter.feed(piece):
-                data = data_of(event)
-                if data == DONE:
-                    return
-                found = orjson.loads(data) if data else None
-                self.chunk = found if isinstance(found, dict) else None
-                yield event
-        raise UpstreamFailed("the stream ended too early")
-
-
-def _texts(value: Any) -> list[str]:
-    """Every text of an answer that does not tell its usage."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [text for each in value for text in _texts(each)] if isinstance(value, list) else []
+    Raises :class:`UpstreamFailed` when nothing ends it.
+    """
+    splitter = EventSplitter()
+    async for piece in pieces:
+        for event in splitter.feed(piece):
+            data = data_of(event)
+            if data == DONE:
+                return
+            found = orjson.loads(data) if data else None
+            yield event, found if isinstance(found, dict) else None
+    raise UpstreamFailed("the stream ended too early")

@@ -31,7 +31,6 @@ class Settling:
         """Settle what an earlier process left."""
         for call in self._journal.open_calls():
             logger.info("settling call %s of an earlier run", call.id)
-            metrics.OPEN.inc()
             self.begin(call.id)
 
     def begin(self, call_id: str) -> asyncio.Task[None]:
@@ -66,5 +65,4 @@ class Settling:
         hold = call.hold or await paying.find_hold()
         await paying.settle(hold, call.due)
         self._journal.settled(call_id)
-        metrics.OPEN.dec()
         reach("meter.settled")
