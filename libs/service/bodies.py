@@ -83,11 +83,16 @@ def parse_body(model: type[M], body: bytes) -> M:
 
 
 def parse_query(model: type[M], parameters: QueryParams) -> M:
-    """The `model` that a query string holds; one that is unknown to it, or stands twice, is a fault too."""
+    """The `model` that a query string holds; one that is unknown to it, or stands twice, is a fault too.
+
+    So is a NUL, whatever the model says of the field: PostgreSQL takes none in a text.
+    """
     values: dict[str, str] = {}
     for name, value in parameters.multi_items():
         if name in values:
             raise invalid("repeated_parameter", name[:200], "It may be given once.")
+        if "\x00" in value:
+            raise invalid("control_character", name[:200], "Control characters are not allowed.")
         values[name] = value
     try:
         return model.model_validate_strings(values)

@@ -101,6 +101,7 @@ def test_a_query_is_parsed_from_its_texts() -> None:
         ("limt=5", "unknown_field", "limt"),
         ("limit=5&limit=6", "repeated_parameter", "limit"),
         ("at=noon", "invalid_time", "at"),
+        ("type=ho%00ld", "control_character", "type"),
     ],
 )
 def test_faults_of_a_query(query: str, code: str, field: str) -> None:
