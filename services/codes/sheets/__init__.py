@@ -1,0 +1,1 @@
+"""Sheets of cards with codes, to print and cut."""
