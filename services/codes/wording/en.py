@@ -43,10 +43,25 @@ REFUSALS = {
         "The code {code} applies to orders of {minimum} or more; yours comes to {sum}.",
         "Add {missing} to your order, or pay without the code.",
     ),
+    "wrong_currency": Text(
+        "Not in this currency",
+        "The code {code} applies to payments in {currency} only.",
+        "Pay in that currency, or go on without the code.",
+    ),
     "wrong_service": Text(
         "Not for this service",
         "The code {code} applies to {service} only.",
         "Use it there, or go on without it.",
+    ),
+    "codes_do_not_stack": Text(
+        "Codes do not go together",
+        "The code {code} cannot be combined with the code that this order has already.",
+        "Take the other code out of your order first, or go on with it alone.",
+    ),
+    "above_balance": Text(
+        "More than is left on the code",
+        "There are {balance} credits left on the code {code}.",
+        "Redeem that much or less.",
     ),
     "budget_spent": Text(
         "Offer used up",

@@ -43,10 +43,25 @@ REFUSALS = {
         "兑换码 {code} 适用于满 {minimum} 的订单，您的订单金额为 {sum}。",
         "请再增加 {missing} 的消费，或不使用兑换码付款。",
     ),
+    "wrong_currency": Text(
+        "币种不符",
+        "兑换码 {code} 仅适用于以 {currency} 支付的订单。",
+        "请改用该币种付款，或不使用兑换码继续。",
+    ),
     "wrong_service": Text(
         "不适用于此服务",
         "兑换码 {code} 仅适用于“{service}”服务。",
         "请在该服务中使用，或不使用兑换码继续。",
+    ),
+    "codes_do_not_stack": Text(
+        "兑换码不能叠加",
+        "兑换码 {code} 不能与此订单已使用的兑换码同时使用。",
+        "请先从订单中移除另一个兑换码，或只使用那一个继续。",
+    ),
+    "above_balance": Text(
+        "超出兑换码余额",
+        "兑换码 {code} 的余额为 {balance}。",
+        "请兑换不超过该余额的数量。",
     ),
     "budget_spent": Text(
         "优惠已发放完毕",

@@ -21,7 +21,10 @@ CODES = (
     "code_already_redeemed",
     "code_not_for_you",
     "below_minimum",
+    "wrong_currency",
     "wrong_service",
+    "codes_do_not_stack",
+    "above_balance",
     "budget_spent",
     "locked_out",
 )
@@ -34,6 +37,8 @@ VALUES = {
     "missing": "5.00 USD",
     "service": "research",
     "wait": "15",
+    "currency": "USD",
+    "balance": "250.00",
 }
 EACH = [(language, code) for language in LANGUAGES for code in CODES]
 
