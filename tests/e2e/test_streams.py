@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import aclosing
 
 import pytest
+from tallystick import Client
+from tallystick.models import Event
 
 from tests.e2e.suite import Suite
 
@@ -30,3 +34,23 @@ async def test_an_account_is_followed_and_explained(suite: Suite, user: str) -> 
         assert str((await anext(changes)).available) == "2.00"
         told = (await service.get(f"/v1/accounts/{user}/explain")).json()
         assert [event["why"] for event in told["data"]][:2] == ["charged", "granted"]
+
+
+async def test_x5_an_app_is_followed_by_either_client(suite: Suite, user: str) -> None:
+    async with suite.http("kernel") as service, suite.client("kernel", "admin") as client:
+        await service.write("grants", {"user": user, "amount": "1"})
+
+        def first() -> Event:
+            with Client(suite.url, suite.token("kernel", "admin")) as blocking:
+                return next(event for event in blocking.stream(after="0") if event.user == user)
+
+        opened = await asyncio.to_thread(first)
+        assert opened.type == "ledger.account_opened.v1"
+        for number in (2, 3):
+            await service.write("grants", {"user": user, "amount": f"{number}"})
+        told: list[str] = []
+        async with aclosing(client.stream(after=opened.place)) as events:
+            while len(told) < 3:
+                event = await anext(events)
+                told += [(event.payload or {})["lot"]["amount"]] if event.user == user else []
+        assert told == ["1.00", "2.00", "3.00"], "each once, from where the other left off"

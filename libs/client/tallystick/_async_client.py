@@ -27,11 +27,10 @@ from ._steps import (
     refusal,
     settle,
 )
-from ._stream import PATIENCE_S, SILENCE_S, Following, state_of
+from ._stream import PATIENCE_S, Following, Subject, account_changes, app_events
 from ._surface import Surface
 from .errors import ConnectionFailed, TallystickError
-from .models import Hold, Page, State, Transfer
-from .values import path, present
+from .models import Event, Hold, Page, State, Transfer
 
 T = TypeVar("T")
 
@@ -68,7 +67,7 @@ class AsyncCaller:
                 return
             request = request.at(page.next_cursor)
 
-    async def changes(
+    def changes(
         self, user: str, *, asset: str | None = None, after: int | None = None, patience_s: float = PATIENCE_S
     ) -> AsyncGenerator[State, None]:
         """An account's state now and after every change of it, for as long as one iterates.
@@ -77,18 +76,30 @@ class AsyncCaller:
         is taken up where it broke, with growing pauses. What cannot succeed is raised at once, and ConnectionFailed
         or Unavailable when nothing was heard for `patience_s` seconds.
         """
-        following = Following(self._conduct, patience_s)
-        reader = SseReader(None if after is None else str(after))
+        return self._follow(account_changes(user, asset, after), patience_s)
+
+    def stream(self, *, after: str | None = None, patience_s: float = PATIENCE_S) -> AsyncGenerator[Event, None]:
+        """The app's events as they are committed, for as long as one iterates.
+
+        `after` is the `place` of the event that was seen last; `"0"` begins with the app's first event. Broken
+        connections and errors are as of :meth:`changes`.
+        """
+        return self._follow(app_events(after), patience_s)
+
+    async def _follow(self, subject: Subject[T], patience_s: float) -> AsyncGenerator[T, None]:
+        following, after = Following(self._conduct, patience_s), subject.after
         while True:
-            stale = await self._bearer(stale=None)
+            token = await self._bearer(stale=None)
+            reader = SseReader(after)
             error: TallystickError
             try:
-                async with self._listening(path("accounts", user, "stream"), asset, reader.id, stale) as lines:
+                async with self._listening(subject, after, token) as lines:
                     async for line in lines:
                         event = reader.line(line)
-                        if event is not None and (state := state_of(event)) is not None:
+                        after = reader.id
+                        if event is not None and (told := subject.read(event)) is not None:
                             following.heard()
-                            yield state
+                            yield told
                 error = ConnectionFailed("the stream ended")
             except httpx.RequestError as lost:
                 error = failure(lost, None)
@@ -96,18 +107,15 @@ class AsyncCaller:
                 error = refused
             await asyncio.sleep(following.pause_s(error))
             if error.code == "token_expired":
-                await self._bearer(stale)
+                await self._bearer(token)
 
     @asynccontextmanager
     async def _listening(
-        self, where: str, asset: str | None, after: str | None, token: str | None
+        self, subject: Subject[T], after: str | None, token: str | None
     ) -> AsyncIterator[AsyncIterator[str]]:
         """The lines of a stream. Raises the error that stands for an answer which is none."""
-        headers = present({"Last-Event-ID": after, "Authorization": f"Bearer {token}" if token else None})
-        timeout = httpx.Timeout(self._conduct.timeout_s, read=SILENCE_S)
-        params = present({"asset": asset})
-        headers["Accept"] = "text/event-stream"
-        async with self._http.stream("GET", where, params=params, headers=headers, timeout=timeout) as response:
+        request = subject.asked(after, token, self._conduct)
+        async with self._http.stream("GET", subject.path, **request) as response:
             if not response.is_success:
                 await response.aread()
                 raise refusal(response, None)

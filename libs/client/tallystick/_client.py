@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,9 +13,25 @@ from ._hold import Holding
 from ._request import Request
 from ._routes import moves
 from ._settings import DEFAULT_URL, Settings, environment, headers_of
-from ._steps import Conduct, Outcome, RenewToken, Retry, Send, Sleep, Step, Steps, converse, settle
+from ._sse import SseReader
+from ._steps import (
+    Conduct,
+    Outcome,
+    RenewToken,
+    Retry,
+    Send,
+    Sleep,
+    Step,
+    Steps,
+    converse,
+    failure,
+    refusal,
+    settle,
+)
+from ._stream import PATIENCE_S, Following, Subject, account_changes, app_events
 from ._surface import Surface
-from .models import Hold, Page, Transfer
+from .errors import ConnectionFailed, TallystickError
+from .models import Event, Hold, Page, State, Transfer
 
 T = TypeVar("T")
 
@@ -46,6 +63,57 @@ class Caller:
             if page.next_cursor is None:
                 return
             request = request.at(page.next_cursor)
+
+    def changes(
+        self, user: str, *, asset: str | None = None, after: int | None = None, patience_s: float = PATIENCE_S
+    ) -> Generator[State, None, None]:
+        """An account's state now and after every change of it, for as long as one iterates.
+
+        `after` is the `account_version` that was seen last, so that nothing in between is missed. A broken connection
+        is taken up where it broke, with growing pauses. What cannot succeed is raised at once, and ConnectionFailed
+        or Unavailable when nothing was heard for `patience_s` seconds.
+        """
+        return self._follow(account_changes(user, asset, after), patience_s)
+
+    def stream(self, *, after: str | None = None, patience_s: float = PATIENCE_S) -> Generator[Event, None, None]:
+        """The app's events as they are committed, for as long as one iterates.
+
+        `after` is the `place` of the event that was seen last; `"0"` begins with the app's first event. Broken
+        connections and errors are as of :meth:`changes`.
+        """
+        return self._follow(app_events(after), patience_s)
+
+    def _follow(self, subject: Subject[T], patience_s: float) -> Generator[T, None, None]:
+        following, after = Following(self._conduct, patience_s), subject.after
+        while True:
+            token = self._bearer(stale=None)
+            reader = SseReader(after)
+            error: TallystickError
+            try:
+                with self._listening(subject, after, token) as lines:
+                    for line in lines:
+                        event = reader.line(line)
+                        after = reader.id
+                        if event is not None and (told := subject.read(event)) is not None:
+                            following.heard()
+                            yield told
+                error = ConnectionFailed("the stream ended")
+            except httpx.RequestError as lost:
+                error = failure(lost, None)
+            except TallystickError as refused:
+                error = refused
+            time.sleep(following.pause_s(error))
+            if error.code == "token_expired":
+                self._bearer(token)
+
+    @contextmanager
+    def _listening(self, subject: Subject[T], after: str | None, token: str | None) -> Iterator[Iterator[str]]:
+        """The lines of a stream. Raises the error that stands for an answer which is none."""
+        with self._http.stream("GET", subject.path, **subject.asked(after, token, self._conduct)) as response:
+            if not response.is_success:
+                response.read()
+                raise refusal(response, None)
+            yield response.iter_lines()
 
     def holding(self, request: Request[Hold]) -> Holding:
         """The `with` statement of a hold that this request creates."""

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 
 from ._decode import decode
 from .models import Page
-from .values import Amount, Usage, amount_text, present, usage_fields
+from .values import Amount, Usage, optional_amount, optional_usage, present
 
 T = TypeVar("T")
 
@@ -110,9 +110,9 @@ def cost_fields(amount: Amount | None, common: Spend) -> dict[str, Any]:
         raise TypeError("a quantity goes with a price, and a usage with a model")
     return {
         **common,
-        "amount": None if amount is None else amount_text(amount),
-        "quantity": None if quantity is None else amount_text(quantity),
-        "usage": None if usage is None else usage_fields(usage),
+        "amount": optional_amount(amount),
+        "quantity": optional_amount(quantity),
+        "usage": optional_usage(usage),
     }
 
 

@@ -6,7 +6,7 @@ let go, or a refusal that is only being repeated, makes way for another under th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -129,7 +129,3 @@ class AsyncSale:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.hold.__aexit__(kind, error, trace)
-
-
-Costs = Callable[[Any], Amount]
-Uses = Callable[[Any], Usage | None]

@@ -18,13 +18,16 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from ._async_client import AsyncClient
 from ._client import Client
-from ._sale import AsyncSale, Costs, Sale, Terms, Uses
+from ._sale import AsyncSale, Sale, Terms
 from .values import Amount, Usage
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Finds = Callable[..., Any]
 """Given the arguments of a call."""
+Costs = Callable[[Any], Amount]
+Uses = Callable[[Any], Usage | None]
+"""Given what a call returned, or an item of it."""
 
 
 def metered(

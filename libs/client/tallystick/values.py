@@ -20,6 +20,11 @@ def usage_fields(usage: Usage) -> dict[str, int | str]:
     return {unit: used if type(used) is int else amount_text(used) for unit, used in usage.items()}
 
 
+def optional_usage(usage: Usage | None) -> dict[str, int | str] | None:
+    """A usage as it is sent, if there is one."""
+    return None if usage is None else usage_fields(usage)
+
+
 def amount_text(amount: Amount) -> str:
     """The amount as plain decimal text, without an exponent.
 
@@ -32,6 +37,11 @@ def amount_text(amount: Amount) -> str:
             raise ValueError(f"an amount is a finite number, not {amount}")
         return format(amount, "f")
     return str(amount)
+
+
+def optional_amount(amount: Amount | None) -> str | None:
+    """An amount as it is sent, if there is one."""
+    return None if amount is None else amount_text(amount)
 
 
 def time_text(moment: datetime) -> str:

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from .._request import Common, Request, one, page_of, read, write
 from ..models import Account, Explanation, HoldRecord, Lot, Page, State, Threshold, Transaction
-from ..values import Amount, amount_text, path, present, time_text
+from ..values import Amount, amount_text, optional_amount, path, present, time_text
 
 
 def get_account(user: str, *, asset: str | None = None) -> Request[Account]:
@@ -23,8 +23,7 @@ def put_account(
     **common: Unpack[Common],
 ) -> Request[Account]:
     """Set an account's time zone, overdraft or price list, opening it if need be. What is left out stays."""
-    overdraft_text = None if overdraft is None else amount_text(overdraft)
-    fields = {"zone": zone, "overdraft": overdraft_text, "price_list": price_list}
+    fields = {"zone": zone, "overdraft": optional_amount(overdraft), "price_list": price_list}
     return write(path("accounts", user), Account, fields, common, method="PUT")
 
 
@@ -112,13 +111,7 @@ def close(user: str, **common: Unpack[Common]) -> Request[Account]:
 def put_thresholds(user: str, thresholds: Sequence[Threshold], **common: Unpack[Common]) -> Request[Account]:
     """Replace an account's own thresholds, beside the app's."""
     entries = [
-        present(
-            {
-                "below": amount_text(each.below),
-                "rearm_at": None if each.rearm_at is None else amount_text(each.rearm_at),
-            }
-        )
-        for each in thresholds
+        present({"below": amount_text(each.below), "rearm_at": optional_amount(each.rearm_at)}) for each in thresholds
     ]
     return write(path("accounts", user, "thresholds"), Account, {"thresholds": entries}, common, method="PUT")
 

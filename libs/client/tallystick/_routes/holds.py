@@ -4,7 +4,7 @@ from typing import Unpack
 
 from .._request import Common, Request, Spend, cost_fields, one, read, write
 from ..models import Capture, Hold, HoldRecord
-from ..values import Amount, Usage, amount_text, path, usage_fields
+from ..values import Amount, Usage, optional_amount, optional_usage, path
 
 
 def create_hold(
@@ -48,11 +48,7 @@ def capture(
     return write(
         path("holds", hold_id, "capture"),
         Capture,
-        {
-            "amount": None if amount is None else amount_text(amount),
-            "usage": None if usage is None else usage_fields(usage),
-            "final": final,
-        },
+        {"amount": optional_amount(amount), "usage": optional_usage(usage), "final": final},
         common,
     )
 
@@ -73,8 +69,8 @@ def extend(
     """
     fields = {
         "ttl_s": ttl_s,
-        "amount": None if amount is None else amount_text(amount),
-        "usage": None if usage is None else usage_fields(usage),
+        "amount": optional_amount(amount),
+        "usage": optional_usage(usage),
         "partial": partial,
     }
     return write(path("holds", hold_id, "extend"), Hold, fields, common)

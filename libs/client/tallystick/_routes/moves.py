@@ -7,7 +7,7 @@ from typing import Literal, Unpack
 
 from .._request import Common, Labels, Request, Spend, cost_fields, one, read, write
 from ..models import Adjustment, Charge, ChargeRecord, Earning, Explanation, Grant, Refund, Revocation, Transfer
-from ..values import Amount, amount_text, path, time_text
+from ..values import Amount, amount_text, optional_amount, path, time_text
 
 RevokePolicy = Literal["debt", "absorb", "block"]
 
@@ -65,7 +65,7 @@ def revoke(
 
     Raises GrantSpent under the policy `block`.
     """
-    fields = {"amount": _optional(amount), "policy": policy, "hold": hold}
+    fields = {"amount": optional_amount(amount), "policy": policy, "hold": hold}
     return write(path("grants", grant_id, "revoke"), Revocation, fields, common)
 
 
@@ -91,7 +91,7 @@ def explain_charge(charge_id: str) -> Request[Explanation]:
 
 def refund(charge_id: str, *, amount: Amount | None = None, **common: Unpack[Common]) -> Request[Refund]:
     """Give back a charge, or `amount` of it. Raises RefundExceedsCharge."""
-    return write(path("charges", charge_id, "refund"), Refund, {"amount": _optional(amount)}, common)
+    return write(path("charges", charge_id, "refund"), Refund, {"amount": optional_amount(amount)}, common)
 
 
 def transfer(from_user: str, to_user: str, amount: Amount, **common: Unpack[Common]) -> Request[Transfer]:
@@ -114,7 +114,3 @@ def adjust(user: str, amount: Amount, reason: str, **labels: Unpack[Labels]) -> 
 def act(user: str, action: str, **common: Unpack[Common]) -> Request[Earning]:
     """Earn by an action of the app's earning rules. Raises AlreadyEarned when it has earned all it can."""
     return write(path("actions"), Earning, {"user": user, "action": action}, common)
-
-
-def _optional(amount: Amount | None) -> str | None:
-    return None if amount is None else amount_text(amount)

@@ -49,7 +49,10 @@ class Statistics(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event(Answer):
-    """One event of the log; `payload` is as stored."""
+    """One event of the log; `payload` is as stored.
+
+    `place`, of an event of `stream`, is where the stream goes on behind it.
+    """
 
     id: str
     type: str
@@ -58,6 +61,7 @@ class Event(Answer):
     user: str | None = None
     time: datetime | None = None
     payload: Mapping[str, Any] | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
