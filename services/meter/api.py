@@ -18,7 +18,7 @@ from tallystick import TallystickError
 from libs.events.tasks import run_together
 from libs.service.app import principal_of
 from libs.service.problems import Problem, RouteNotFound, invalid
-from services.meter.domain.dialects import CHAT, COMPLETIONS, EMBEDDINGS, Dialect, InvalidBody
+from services.meter.domain.dialects import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Dialect, InvalidBody
 from services.meter.handlers.calls import Busy, Desk, Metered
 from services.meter.handlers.paying import PASSING
 from services.meter.upstream import UpstreamFailed, body_of, passed_back
@@ -43,6 +43,12 @@ async def chat(request: Request) -> Response:
 async def completions(request: Request) -> Response:
     """A completion, whole or streamed."""
     return await _told(request, lambda: _metered(request, COMPLETIONS))
+
+
+@router.post(RESPONSES.path, summary="Response, metered")
+async def responses(request: Request) -> Response:
+    """A response, whole or streamed. Its prompt is in the request, not taken from what lies upstream."""
+    return await _told(request, lambda: _metered(request, RESPONSES))
 
 
 @router.post(EMBEDDINGS.path, summary="Embeddings, metered")

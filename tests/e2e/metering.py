@@ -20,7 +20,7 @@ from tallystick import AsyncClient
 
 from deploy.embedded.child import Child
 from deploy.embedded.ports import free_port
-from tests.e2e.openai_standin import KEY, StandIn
+from tests.e2e.openai_standin import KEY, WORD, StandIn
 from tests.e2e.suite import START_S, Suite
 from tests.metrics import metric_of
 
@@ -128,7 +128,10 @@ class Meter:
         body: dict[str, Any] = {"model": MODEL, "stream": stream}
         body |= {name.removeprefix("body_"): wish.pop(name) for name in list(wish) if name.startswith("body_")}
         content = json.dumps(wish)
-        body |= {"messages": [{"role": "user", "content": content}]} if "chat" in path else {"prompt": content}
+        if "chat" in path:
+            body["messages"] = [{"role": "user", "content": content}]
+        else:
+            body["input" if "responses" in path else "prompt"] = content
         headers = {"Authorization": f"Bearer {self.token()}", "Tallystick-User": user}
         async with httpx.AsyncClient(timeout=DEADLINE_S) as http:
             if not stream:
@@ -148,9 +151,13 @@ def _whole(response: httpx.Response) -> Answered:
     body = response.json()
     if response.status_code != 200:
         return Answered(response.status_code, error=body.get("error", {}))
+    call = response.headers["Tallystick-Call"]
+    if "output" in body:
+        found = Answered(200, call=call)
+        _end(found, body)
+        return found
     (choice,) = body["choices"]
     text = choice["message"]["content"] if "message" in choice else choice["text"]
-    call = response.headers["Tallystick-Call"]
     return Answered(200, len(text.split()), choice["finish_reason"], body.get("usage"), True, call=call)
 
 
@@ -159,7 +166,7 @@ async def _streamed(response: httpx.Response, leaves_at: int | None) -> Answered
     try:
         async for line in response.aiter_lines():
             data = line.removeprefix("data: ")
-            if not data:
+            if not data or line.startswith("event: "):
                 continue
             if data == "[DONE]":
                 found.done = True
@@ -177,10 +184,31 @@ def _note(found: Answered, chunk: dict[str, Any]) -> None:
     found.error = chunk.get("error", found.error)
     if "usage" in chunk and chunk["usage"] is not None:
         found.usage = chunk["usage"]
+    if "type" in chunk:
+        _note_event(found, chunk)
     for choice in chunk.get("choices", []):
         said = choice["delta"].get("content") if "delta" in choice else choice["text"]
         found.words += bool(said)
         found.finish = choice.get("finish_reason") or found.finish
+
+
+def _note_event(found: Answered, event: dict[str, Any]) -> None:
+    """An event of a streamed response."""
+    kind = event["type"]
+    found.words += kind == "response.output_text.delta"
+    if kind in ("response.completed", "response.incomplete"):
+        streamed = found.words
+        _end(found, event["response"])
+        assert found.words == streamed, "what ends it says what was streamed"
+    elif kind == "error":
+        found.error, found.done = event, True
+
+
+def _end(found: Answered, response: dict[str, Any]) -> None:
+    """A whole response."""
+    text = "".join(part["text"] for item in response["output"] for part in item["content"])
+    found.words, found.usage, found.done = text.count(WORD), response.get("usage"), True
+    found.finish = "stop" if response["status"] == "completed" else "length"
 
 
 async def settled(client: AsyncClient, user: str) -> str:

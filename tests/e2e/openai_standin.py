@@ -7,6 +7,7 @@ What it does stands as JSON in the content of the first message (or in the promp
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,11 +43,16 @@ class Wish:
 
 @dataclass(slots=True)
 class StandIn:
-    """The API; `seen` is every body that came, `said` the tokens said in all, `left` how many callers went away."""
+    """The API.
+
+    `seen` is every body that came, `connections` where they came from, `said` the tokens said in all, `left` how many
+    callers went away.
+    """
 
     port: int = field(default_factory=free_port)
     seen: list[dict[str, Any]] = field(default_factory=list)
     said: int = 0
+    connections: set[tuple[str, int]] = field(default_factory=set)
     left: int = 0
 
     @property
@@ -60,6 +66,7 @@ class StandIn:
         routes = [
             Route("/v1/chat/completions", self._complete, methods=["POST"]),
             Route("/v1/completions", self._complete, methods=["POST"]),
+            Route("/v1/responses", self._respond, methods=["POST"]),
             Route("/v1/embeddings", self._embed, methods=["POST"]),
             Route("/v1/models", self._models),
             Route("/v1/files", self._models),
@@ -122,6 +129,50 @@ class StandIn:
         finally:
             self.left += not ended
 
+    async def _respond(self, request: Request) -> Response:
+        body, wish = await self._read(request)
+        if wish.status != 200:
+            return JSONResponse({"error": {"message": "no", "type": "x", "code": "y"}}, wish.status)
+        count = min(wish.tokens, body.get("max_output_tokens") or wish.tokens)
+        head = {"id": "r1", "object": "response", "created_at": 1, "model": body["model"]}
+        over: dict[str, Any] = {**head, "status": "completed", "output": [_message([WORD] * count)]}
+        if count < wish.tokens:
+            over |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        if wish.tells:
+            details = {"input_tokens_details": {"cached_tokens": wish.cached}}
+            over["usage"] = {"input_tokens": wish.prompt, "output_tokens": count, **details}
+        if body.get("stream"):
+            begun = {**head, "status": "in_progress", "output": []}
+            return StreamingResponse(self._events(wish, count, begun, over), media_type="text/event-stream")
+        self.said += count
+        return JSONResponse(over)
+
+    async def _events(
+        self, wish: Wish, count: int, begun: dict[str, Any], over: dict[str, Any]
+    ) -> AsyncIterator[bytes]:
+        numbers = itertools.count()
+
+        def event(kind: str, **data: Any) -> bytes:
+            name = f"response.{kind}"
+            return f"event: {name}\n".encode() + _event({"type": name, "sequence_number": next(numbers), **data})
+
+        ended = False
+        place = {"output_index": 0, "content_index": 0, "item_id": "msg1"}
+        try:
+            yield event("created", response=begun)
+            yield event("output_item.added", output_index=0, item={**_message([]), "status": "in_progress"})
+            for number in range(count):
+                if number == wish.breaks_at:
+                    raise RuntimeError("the stand-in breaks off, as it was asked to")
+                self.said += 1
+                yield event("output_text.delta", **place, delta=WORD)
+                await asyncio.sleep(wish.pause_s)
+            yield event("output_item.done", output_index=0, item=_message([WORD] * count))
+            yield event(over["status"], response=over)
+            ended = True
+        finally:
+            self.left += not ended
+
     async def _embed(self, request: Request) -> Response:
         body, wish = await self._read(request)
         usage = {"prompt_tokens": wish.prompt, "total_tokens": wish.prompt}
@@ -132,6 +183,8 @@ class StandIn:
 
     async def _read(self, request: Request) -> tuple[dict[str, Any], Wish]:
         assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert request.client is not None
+        self.connections.add((request.client.host, request.client.port))
         body: dict[str, Any] = await request.json()
         self.seen.append(body)
         text = body["messages"][0]["content"] if "messages" in body else str(body.get("prompt") or body.get("input"))
@@ -143,6 +196,11 @@ class StandIn:
 
 def _event(chunk: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def _message(words: list[str]) -> dict[str, Any]:
+    content = [{"type": "output_text", "text": " ".join(words), "annotations": []}] if words else []
+    return {"id": "msg1", "type": "message", "role": "assistant", "status": "completed", "content": content}
 
 
 def _usage(wish: Wish, count: int) -> dict[str, Any]:

@@ -36,16 +36,20 @@ async def meter(suite: Suite, metered: AsyncClient, tmp_path: Path) -> AsyncIter
         yield meter
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
 async def test_a3_a_streamed_call_costs_what_the_upstream_says(
     meter: Meter, metered: AsyncClient, user: str, path: str
 ) -> None:
     await metered.grant(user, 10)
     answer = await meter.chat(user, path=path, tokens=50, prompt=7)
     assert answer.status == 200, answer.error
-    assert (answer.words, answer.finish, answer.done, answer.usage) == (50, "stop", True, None)
+    assert (answer.words, answer.finish, answer.done) == (50, "stop", True)
     assert await settled(metered, user) == "8.93"
-    assert meter.upstream.seen[-1]["stream_options"] == {"include_usage": True}
+    if path == "/v1/responses":
+        assert answer.usage is not None
+    else:
+        assert answer.usage is None
+        assert meter.upstream.seen[-1]["stream_options"] == {"include_usage": True}
     assert await meter.metric("meter_settlements_total", outcome="captured") == 1
     assert await meter.metric("meter_open_calls") == 0
 
@@ -64,12 +68,15 @@ async def test_a3_an_upstream_that_tells_no_usage_is_counted(meter: Meter, meter
     assert 20 * 2 < await cents_spent(metered, user, 10) <= 20 * 2 + 30, "twenty tokens, and the prompt by its length"
 
 
-async def test_a3_an_answer_in_one_piece(meter: Meter, metered: AsyncClient, user: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/v1/chat/completions", "max_tokens"), ("/v1/responses", "max_output_tokens")]
+)
+async def test_a3_an_answer_in_one_piece(meter: Meter, metered: AsyncClient, user: str, path: str, limit: str) -> None:
     await metered.grant(user, 100)
-    answer = await meter.chat(user, stream=False, tokens=50, prompt=7)
+    answer = await meter.chat(user, path=path, stream=False, tokens=50, prompt=7)
     assert (answer.words, answer.finish) == (50, "stop")
     assert await settled(metered, user) == "98.93"
-    assert meter.upstream.seen[-1]["max_tokens"] == 4096
+    assert meter.upstream.seen[-1][limit] == 4096
 
 
 async def test_x2_an_answer_in_one_piece_is_as_long_as_the_credits(
@@ -102,6 +109,34 @@ async def test_x2_a_stream_ends_at_the_last_affordable_token(meter: Meter, meter
         "insufficient_quota",
     )
     assert {"required", "available"} <= again.error.keys()
+
+
+async def test_x2_a_streamed_response_ends_there_too(meter: Meter, metered: AsyncClient, user: str) -> None:
+    await metered.grant(user, 1)
+    answer = await meter.chat(user, path="/v1/responses", tokens=500, pause_s=0.002)
+    assert (answer.finish, answer.done) == ("length", True)
+    assert answer.usage is not None
+    assert answer.usage["output_tokens"] == answer.words
+    assert await settled(metered, user) in ("0.00", "0.01"), "not one token more could be paid"
+    assert meter.upstream.left == 1
+
+
+async def test_a3_a_streamed_response_that_breaks_off_is_paid_so_far(
+    meter: Meter, metered: AsyncClient, user: str
+) -> None:
+    await metered.grant(user, 10)
+    broken = await meter.chat(user, path="/v1/responses", tokens=10, breaks_at=4)
+    assert (broken.words, broken.error["code"], broken.done) == (4, "upstream_failed", True)
+    assert 8 < await cents_spent(metered, user, 10) <= 40
+    unheld = await meter.chat(user, path="/v1/responses", body_previous_response_id="resp_of_somebody")
+    assert (unheld.status, unheld.error["param"]) == (400, "previous_response_id")
+
+
+async def test_the_connection_upstream_is_used_again(meter: Meter, metered: AsyncClient, user: str) -> None:
+    await metered.grant(user, 10)
+    for path in ("/v1/chat/completions", "/v1/responses") * 2:
+        assert (await meter.chat(user, path=path, tokens=3)).words == 3
+    assert len(meter.upstream.connections) == 1
 
 
 async def test_x2_calls_at_once_never_overspend(meter: Meter, metered: AsyncClient, user: str) -> None:

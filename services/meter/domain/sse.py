@@ -41,6 +41,7 @@ def data_of(event: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def event_of(data: bytes) -> bytes:
-    """An event with this data, of one line."""
-    return b"data: " + data + b"\n\n"
+def event_of(data: bytes, name: str | None = None) -> bytes:
+    """An event with this data, of one line, and this name if it has one."""
+    named = b"" if name is None else b"event: " + name.encode() + b"\n"
+    return named + b"data: " + data + b"\n\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import perf_counter, time
 
 import httpx
@@ -16,7 +17,7 @@ from libs.events.ids import UlidSource
 from libs.events.tasks import end
 from services.meter import metrics
 from services.meter.domain.calls import Call, Usage
-from services.meter.domain.dialects import Ask, Body, Completions, Dialect, strings
+from services.meter.domain.dialects import Ask, Body, Dialect, Passage, Piece, Streaming
 from services.meter.domain.reach import Reach
 from services.meter.domain.sse import DONE, EventSplitter, EventTooLong, data_of, event_of
 from services.meter.domain.tokens import Counter, total
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 Push = Callable[[bytes], Awaitable[None]]
 _ULIDS = UlidSource()
+READ_OUT_S = 0.2
+"""How long an answer that is over may take to end its connection's use."""
 
 
 class Cut(Exception):
@@ -164,51 +167,53 @@ class Metered:
             raise UpstreamFailed("the answer is no JSON object")
         usage = self._dialect.usage(answer)
         if usage is None:
-            made = total(self._desk.counter, self._ask.model, strings(answer.get("choices")))
+            made = total(self._desk.counter, self._ask.model, self._dialect.texts(answer))
             usage = {"input": self._call.input, "output": made}
         self._use(usage)
         await self._settle()
 
-    async def stream(self, pieces: AsyncIterator[bytes], push: Push) -> list[Body]:
+    async def stream(self, pieces: AsyncIterator[bytes], push: Push) -> list[bytes]:
         """Pass a stream on as it comes, its usage counted and paid, until it ends or the credits do.
 
-        The chunks that it answers are what :meth:`finish` is to say, once the upstream is let go.
+        The events that it answers are what :meth:`finish` is to say, once the upstream is let go.
         """
         dialect = self._dialect
-        assert isinstance(dialect, Completions)  # noqa: S101 - no other has streams
-        chunk: Body | None = None
+        assert isinstance(dialect, Streaming)  # noqa: S101 - no other has streams
+        passage = dialect.passage(self._ask)
         try:
             async with asyncio.timeout(self._desk.settings.call_s_max):
-                async for event, chunk in _events(pieces):
-                    shown = None if chunk is None else await self._meter(dialect, chunk)
-                    if chunk is None or shown is chunk:
+                async for event, data in _events(pieces):
+                    chunk = None if data == DONE else _chunk(data)
+                    piece = await self._meter(passage, chunk) if chunk is not None else None
+                    if data == DONE or (piece is not None and piece.last):
+                        await _read_out(pieces)
+                        return [event]
+                    if piece is None or piece.shown is chunk:
                         await push(event)
-                    elif shown is not None:
-                        await push(event_of(orjson.dumps(shown)))
+                    elif piece.shown is not None:
+                        await push(_event(piece.shown))
         except (Cut, TimeoutError):
             self._outcome = "cut"
-            return list(dialect.ending(chunk or {}, self._ask, self._counted()))
+            last = passage.ending(self._counted())
         except (orjson.JSONDecodeError, EventTooLong, UpstreamFailed, httpx.HTTPError) as error:
             self._outcome = "broken"
             logger.warning("the answer to call %s broke off: %s", self.id, error)
-            failure = {"message": "The model's answer broke off.", "type": "upstream_error", "code": "upstream_failed"}
-            return [{"error": failure}]
-        return []
+            last = passage.failing("upstream_failed", "The model's answer broke off.")
+        return [*map(_event, last), *([event_of(DONE)] if passage.says_done else [])]
 
-    async def finish(self, push: Push, chunks: Sequence[Body]) -> None:
-        """Say the last chunks, settle, and end the stream: one that is over has been booked, or will be."""
-        for chunk in chunks:
-            await push(event_of(orjson.dumps(chunk)))
+    async def finish(self, push: Push, last: Sequence[bytes]) -> None:
+        """Settle, then say the last events: a stream that is over has been booked, or will be."""
         await self._settle()
-        await push(event_of(DONE))
+        for event in last:
+            await push(event)
 
     def left(self) -> None:
         """The caller went away."""
         self._outcome = "left"
 
-    async def _meter(self, dialect: Completions, chunk: Body) -> Body | None:
-        """Pay for a chunk; what of it is shown. Raises :class:`Cut`."""
-        piece = dialect.piece(chunk)
+    async def _meter(self, passage: Passage, chunk: Body) -> Piece:
+        """Pay for a chunk. Raises :class:`Cut`."""
+        piece = passage.take(chunk)
         if piece.texts:
             made = self._made + total(self._desk.counter, self._ask.model, piece.texts)
             await self._reached(made)
@@ -217,7 +222,7 @@ class Metered:
             reach("meter.made")
         if piece.usage is not None:
             self._use(piece.usage)
-        return dialect.shown(chunk, self._ask)
+        return piece
 
     async def _reached(self, made: int) -> None:
         """Return once `made` tokens are held, asking for more ahead of need. Raises :class:`Cut` if they never are."""
@@ -262,17 +267,28 @@ class Metered:
         return {"input": self._call.input, "output": self._made}
 
 
-async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytes, Body | None]]:
-    """A stream's events before the one that ends it, each with its chunk if it has one.
-
-    Raises :class:`UpstreamFailed` when nothing ends it.
-    """
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytes, bytes]]:
+    """A stream's events, each with its data. Raises :class:`UpstreamFailed` at its end, which one of them tells."""
     splitter = EventSplitter()
     async for piece in pieces:
         for event in splitter.feed(piece):
-            data = data_of(event)
-            if data == DONE:
-                return
-            found = orjson.loads(data) if data else None
-            yield event, found if isinstance(found, dict) else None
+            yield event, data_of(event)
     raise UpstreamFailed("the stream ended too early")
+
+
+async def _read_out(pieces: AsyncIterator[bytes]) -> None:
+    """Read what is left of an answer that is over: only then can its connection be used again."""
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(READ_OUT_S):
+            async for _ in pieces:
+                pass
+
+
+def _chunk(data: bytes) -> Body | None:
+    found = orjson.loads(data) if data else None
+    return found if isinstance(found, dict) else None
+
+
+def _event(chunk: Body) -> bytes:
+    """A chunk as an event. Where chunks have types, these are the events' names too."""
+    return event_of(orjson.dumps(chunk), chunk.get("type"))

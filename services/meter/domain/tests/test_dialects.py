@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.meter.domain.dialects import CHAT, COMPLETIONS, EMBEDDINGS, Dialect, InvalidBody, usage_of
+from services.meter.domain.dialects import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Dialect, InvalidBody, Passage
+from services.meter.domain.dialects.completions import usage_of
 from services.meter.domain.tokens import by_length, load_counter, total
 
 MESSAGES = [{"role": "user", "content": "four"}]
@@ -50,6 +51,13 @@ def test_an_answer_in_one_piece_is_bounded() -> None:
         (CHAT, {"model": "m", "messages": MESSAGES, "max_tokens": 0}, "max_tokens"),
         (COMPLETIONS, {"model": "m", "prompt": "x", "n": True}, "n"),
         (EMBEDDINGS, {"model": 5}, "model"),
+        (RESPONSES, {"model": "m"}, "input"),
+        (RESPONSES, {"model": "m", "input": []}, "input"),
+        (RESPONSES, {"input": "x"}, "model"),
+        (RESPONSES, {"model": "m", "input": "x", "max_output_tokens": 0}, "max_output_tokens"),
+        (RESPONSES, {"model": "m", "input": "x", "background": True}, "background"),
+        (RESPONSES, {"model": "m", "input": "x", "previous_response_id": "resp_1"}, "previous_response_id"),
+        (RESPONSES, {"model": "m", "input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),
     ],
 )
 def test_what_cannot_be_metered_is_refused(dialect: Dialect, body: dict[str, Any], param: str) -> None:
@@ -58,38 +66,114 @@ def test_what_cannot_be_metered_is_refused(dialect: Dialect, body: dict[str, Any
     assert refused.value.param == param
 
 
+ASKED = {"stream_options": {"include_usage": True}}
+
+
+def chat(**more: Any) -> Passage:
+    """The streamed answer to a chat."""
+    return CHAT.passage(CHAT.ask({"model": "m", "messages": MESSAGES, "stream": True, **more}))
+
+
 def test_chunks_of_a_chat() -> None:
     def choice(**delta: Any) -> dict[str, Any]:
         return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
 
-    assert CHAT.piece(choice(role="assistant", content="")).texts == ()
-    assert CHAT.piece(choice(content="word")).texts == ("word",)
-    assert CHAT.piece(choice(reasoning_content="hm")).texts == ("hm",)
+    passage = chat()
+    assert passage.take(choice(role="assistant", content="")).texts == ()
+    assert passage.take(choice(content="word")).texts == ("word",)
+    assert passage.take(choice(reasoning_content="hm")).texts == ("hm",)
     call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    assert CHAT.piece(choice(tool_calls=[call])).texts == ("f", "{}")
-    told = CHAT.piece({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
-    assert told.usage == {"input": 3, "output": 4}
-    assert CHAT.piece({"error": {"message": "x"}}).texts == ()
+    assert passage.take(choice(tool_calls=[call])).texts == ("f", "{}")
+    told = passage.take({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
+    assert (told.usage, told.last) == ({"input": 3, "output": 4}, False)
+    assert passage.take({"error": {"message": "x"}}).texts == ()
 
 
 def test_the_usage_is_hidden_from_who_did_not_ask_for_it() -> None:
-    plain = CHAT.ask({"model": "m", "messages": MESSAGES, "stream": True})
-    asked = CHAT.ask({"model": "m", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}})
+    plain, asked = chat(), chat(**ASKED)
     last: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 3}}
     word = {"choices": [{"index": 0, "delta": {"content": "w"}}], "usage": None}
-    assert CHAT.shown(last, plain) is None
-    assert CHAT.shown(word, plain) == {"choices": word["choices"]}
-    assert CHAT.shown(last, asked) is last
+    assert plain.take(last).shown is None
+    assert plain.take(word).shown == {"choices": word["choices"]}
+    assert asked.take(last).shown is last
     untouched = {"choices": word["choices"]}
-    assert CHAT.shown(untouched, plain) is untouched
+    assert plain.take(untouched).shown is untouched
 
 
 def test_an_early_end() -> None:
-    ask = CHAT.ask({"model": "m", "messages": MESSAGES, "n": 2, "stream_options": {"include_usage": True}})
-    last, usage = CHAT.ending({"id": "c", "created": 1, "model": "m"}, ask, {"input": 3, "output": 4})
+    passage = chat(n=2, **ASKED)
+    passage.take({"id": "c", "created": 1, "model": "m"})
+    last, usage = passage.ending({"input": 3, "output": 4})
     assert [(each["index"], each["finish_reason"]) for each in last["choices"]] == [(0, "length"), (1, "length")]
     assert (last["id"], last["object"]) == ("c", "chat.completion.chunk")
     assert usage["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+
+RESPONSE = {"id": "r", "object": "response", "status": "in_progress", "output": []}
+STARTED: list[dict[str, Any]] = [
+    {"type": "response.created", "sequence_number": 0, "response": RESPONSE},
+    {"type": "response.output_item.added", "output_index": 0, "item": {"id": "f", "status": "completed"}},
+    {"type": "response.output_item.added", "output_index": 1, "item": {"id": "m", "status": "in_progress"}},
+]
+
+
+def delta(kind: str, text: str, part: int = 0) -> dict[str, Any]:
+    return {"type": f"response.{kind}.delta", "output_index": 1, "content_index": part, "delta": text}
+
+
+def response() -> Passage:
+    """A streamed response that has begun."""
+    passage = RESPONSES.passage(RESPONSES.ask({"model": "m", "input": "four", "stream": True}))
+    for chunk in STARTED:
+        assert passage.take(chunk).shown is chunk
+    return passage
+
+
+def test_a_response() -> None:
+    items = [{"role": "user", "content": [{"type": "input_text", "text": "four"}]}]
+    ask = RESPONSES.ask({"model": "m", "input": items, "instructions": "be kind", "max_output_tokens": 40})
+    assert (ask.limit, ask.overhead, ask.stream) == (40, 4, False)
+    assert {"four", "be kind"} <= set(ask.texts)
+    body = {"model": "m", "input": "four"}
+    assert RESPONSES.prepared(body, RESPONSES.ask(body), 9, "max_tokens") == {**body, "max_output_tokens": 9}
+    assert RESPONSES.prepared(body, RESPONSES.ask(body), None, "max_tokens") == body
+    said = {"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}]}
+    assert list(RESPONSES.texts(said)) == ["hi"]
+
+
+def test_events_of_a_response() -> None:
+    passage = response()
+    assert passage.take(delta("output_text", "word")).texts == ("word",)
+    assert passage.take(delta("reasoning_summary_text", "hm")).texts == ("hm",)
+    assert passage.take(delta("function_call_arguments", "{}")).texts == ("{}",)
+    assert passage.take(delta("audio", "AAAA")).texts == ()
+    usage = {
+        "input_tokens": 10,
+        "output_tokens": 20,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens_details": {"reasoning_tokens": 5},
+    }
+    for kind in ("completed", "incomplete", "failed"):
+        last = passage.take({"type": f"response.{kind}", "response": {**RESPONSE, "usage": usage}})
+        assert (last.usage, last.last) == ({"input": 10, "output": 20, "cached": 4, "reasoning": 5}, True)
+    assert passage.take({"type": "error", "message": "x"}).last
+
+
+def test_an_early_end_of_a_response() -> None:
+    passage = response()
+    for text in ("a ", "few ", "words"):
+        passage.take({**delta("output_text", text), "sequence_number": 7})
+    (last,) = passage.ending({"input": 3, "output": 2})
+    assert (last["type"], last["sequence_number"]) == ("response.incomplete", 8)
+    told = last["response"]
+    assert (told["id"], told["status"]) == ("r", "incomplete")
+    assert told["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert told["usage"] == {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+    done, begun = told["output"]
+    assert done == {"id": "f", "status": "completed"}
+    assert begun["content"] == [{"type": "output_text", "text": "a few ", "annotations": []}], "the last was not paid"
+    (failed,) = passage.failing("upstream_failed", "it broke off")
+    assert (failed["type"], failed["code"]) == ("error", "upstream_failed")
 
 
 def test_units() -> None:
