@@ -26,8 +26,9 @@ def state(version: int) -> str:
 
 def happened(number: int) -> str:
     """An event of an app."""
-    data = json.dumps({"id": f"event_{number}", "type": "ledger.credits_granted.v1", "partition": 1, "position": number})
-    return f"id: place-{number}\nevent: ledger.credits_granted.v1\ndata: {data}\n\n"
+    kind = "ledger.credits_granted.v1"
+    data = json.dumps({"id": f"event_{number}", "type": kind, "partition": 1, "position": number})
+    return f"id: place-{number}\nevent: {kind}\ndata: {data}\n\n"
 
 
 class Told(httpx.AsyncByteStream, httpx.SyncByteStream):
