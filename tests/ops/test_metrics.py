@@ -13,6 +13,7 @@ MODULES = [
     "libs.events.metrics",
     "libs.service.metrics",
     "libs.service.timers",
+    "services.codes.metrics",
     "services.ledger.metrics",
     "services.ledger.verify.metrics",
     "services.meter.metrics",
