@@ -38,7 +38,7 @@ async def insert(connection: Connection, row: RefusalRow, forget_at: int) -> Non
 
 
 async def lock_untold(connection: Connection, limit: int) -> list[RefusalRow]:
-    """Lock refusals of codes that were not told yet, the oldest first; those that another process has are left to it."""
+    """Lock refusals of codes that were not told yet, the oldest first, but for those of another process."""
     rows = await connection.fetch(
         "SELECT id, app, code_id, user_id, checkout, reason, answered, refused_at FROM refusals"
         " WHERE NOT told AND code_id IS NOT NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
