@@ -175,6 +175,7 @@ def doors_part(world: World, postgres: Postgres, options: argparse.Namespace, re
     report.targets += [
         Target("batches / bare limit", ratio(found[doors.BATCHES], found[BARE]), 0.3, 0.6),
         Target("gRPC stream / bare limit", ratio(found[doors.STREAM], found[BARE]), 0.3, 0.6),
+        Target("gRPC one by one / bare limit", ratio(found[doors.SINGLES], found[BARE]), None, None),
     ]
 
 

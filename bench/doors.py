@@ -1,4 +1,4 @@
-"""Batches of charges over HTTP, and charges on a gRPC stream, beside the bare limit of appending."""
+"""Batches of charges over HTTP, and charges on gRPC streams, many to a message and one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +22,10 @@ CLIENTS = 8
 """Callers that wait for one batch before they send the next."""
 STREAMS = 4
 BATCHES = f"HTTP batches of {BATCH}, {CLIENTS} clients"
-STREAM = f"gRPC, {STREAMS} streams"
+STREAM = f"gRPC, {STREAMS} streams, {BATCH} commands a message"
+SINGLES = f"gRPC, {STREAMS} streams, one command a message"
+UNDER_WAY = 4
+"""Messages of a stream that wait for their results, before the next is sent."""
 LIMIT_S = 120.0
 WARM_S = 0.5
 
@@ -41,7 +44,7 @@ class Plan:
 
 
 def sides(ledger: Ledger, token: str, seconds: float, run_name: Callable[[], str]) -> list[Side]:
-    """Both doors, over all accounts."""
+    """All doors, over all accounts."""
 
     def side(name: str, door: str, port: int) -> Side:
         def run() -> Sample:
@@ -54,7 +57,11 @@ def sides(ledger: Ledger, token: str, seconds: float, run_name: Callable[[], str
 
         return Side(name, run)
 
-    return [side(BATCHES, "batch", ledger.port), side(STREAM, "stream", ledger.grpc_port)]
+    return [
+        side(BATCHES, "batch", ledger.port),
+        side(STREAM, "stream", ledger.grpc_port),
+        side(SINGLES, "singles", ledger.grpc_port),
+    ]
 
 
 def _generate(plan: Plan) -> dict[str, Any]:
@@ -133,32 +140,71 @@ async def _send_batches(plan: Plan, count: Count) -> None:
 
 
 async def _send_streams(plan: Plan, count: Count) -> None:
-    import grpc
     from tallystick.ledger.v1 import ledger_pb2 as pb
-    from tallystick.ledger.v1.ledger_pb2_grpc import LedgerStub
 
     users = _users(plan)
+
+    async def exchange(call: Any) -> None:
+        room = asyncio.Semaphore(UNDER_WAY)
+
+        async def write() -> None:
+            while not count.over:
+                await room.acquire()
+                commands = [_charge(user, key) for user, key in itertools.islice(users, BATCH)]
+                await call.write(pb.CommandRequest(commands=commands))
+            await call.done_writing()
+
+        writing = asyncio.create_task(write())
+        async for result in call:
+            if [each.status for each in result.results] != [201] * BATCH:
+                raise BenchError(f"commands were answered {result}")
+            count.add(BATCH)
+            room.release()
+        await writing
+
+    await _stream(plan, exchange)
+
+
+async def _send_singles(plan: Plan, count: Count) -> None:
+    users = _users(plan)
+
+    async def exchange(call: Any) -> None:
+        async def write() -> None:
+            for user, key in users:
+                if count.over:
+                    break
+                await call.write(_charge(user, key))
+            await call.done_writing()
+
+        writing = asyncio.create_task(write())
+        async for result in call:
+            if result.status != 201:
+                raise BenchError(f"a command was answered {result}")
+            count.add(1)
+        await writing
+
+    await _stream(plan, exchange)
+
+
+def _charge(user: str, key: str) -> Any:
+    from tallystick.ledger.v1 import ledger_pb2 as pb
+
+    return pb.CommandRequest(
+        tag=key, charge_credits=pb.ChargeCreditsRequest(idempotency_key=key, user=user, amount="1")
+    )
+
+
+async def _stream(plan: Plan, exchange: Callable[[Any], Awaitable[None]]) -> None:
+    """Open all streams, and send and receive on each."""
+    import grpc
+    from tallystick.ledger.v1.ledger_pb2_grpc import LedgerStub
+
     metadata = grpc.aio.Metadata(("authorization", f"Bearer {plan.token}"))
 
     async def stream(number: int) -> None:
         # A connection of its own for each, or they would share one.
         async with grpc.aio.insecure_channel(f"127.0.0.1:{plan.port}", options=[("bench.stream", number)]) as channel:
-            call: Any = LedgerStub(channel).Execute(metadata=metadata)
-
-            async def write() -> None:
-                for user, key in users:
-                    if count.over:
-                        break
-                    charge = pb.ChargeCreditsRequest(idempotency_key=key, user=user, amount="1")
-                    await call.write(pb.CommandRequest(tag=key, charge_credits=charge))
-                await call.done_writing()
-
-            writing = asyncio.create_task(write())
-            async for result in call:
-                if result.status != 201:
-                    raise BenchError(f"a command was answered {result}")
-                count.add(1)
-            await writing
+            await exchange(LedgerStub(channel).Execute(metadata=metadata))
 
     await asyncio.gather(*(stream(number) for number in range(STREAMS)))
 
@@ -166,7 +212,7 @@ async def _send_streams(plan: Plan, count: Count) -> None:
 def main() -> None:
     """One plan in, one result out."""
     plan = Plan(**json.load(sys.stdin))
-    send = {"batch": _send_batches, "stream": _send_streams}[plan.door]
+    send = {"batch": _send_batches, "stream": _send_streams, "singles": _send_singles}[plan.door]
     cpu_from, began = time.process_time(), time.perf_counter()
     count = Count(plan)
     asyncio.run(send(plan, count))

@@ -53,7 +53,7 @@ class Core:
     def writer_of(self, partition: int) -> Writer | None:
         """This process's writer, if it owns the partition."""
         writer = self.leader.writer
-        return writer if writer is not None and partition in writer.owned else None
+        return writer if writer is not None and writer.owns(partition) else None
 
     def owned(self) -> list[int]:
         """The partitions that this process writes now."""

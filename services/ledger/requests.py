@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from services.ledger.domain.commands import Command
 from services.ledger.domain.config import ConfigDocument
+from services.ledger.replies import Answer, Reply
+
+__all__ = [
+    "Answer",
+    "ApplyConfig",
+    "BuryMessage",
+    "CompleteReset",
+    "Cursor",
+    "Door",
+    "Request",
+    "SettleTransfer",
+    "Text",
+    "together",
+]
 
 Door = Literal["http", "grpc", "kafka", "job"]
 
@@ -85,21 +98,6 @@ class Cursor:
 
 
 @dataclass(slots=True)
-class Answer:
-    """What the caller gets: a status and a JSON body. `replayed`: it was decided before and is only repeated.
-
-    `outcome` is `ok` or the code of the refusal, for the metrics. `parts` are the answers of the items of a request
-    that was done as one.
-    """
-
-    status: int
-    body: bytes
-    replayed: bool = False
-    outcome: str = "ok"
-    parts: tuple[Answer, ...] = ()
-
-
-@dataclass(slots=True)
 class Request:
     """One command with all that the writer needs to decide it, once.
 
@@ -152,7 +150,9 @@ class Request:
     read_key: bool = False
     """Whether `key` must be looked up where no memory has it: without that it cannot be told what becomes of this."""
 
-    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: Reply = field(init=False)
+    """Where its answer goes; there from when it is handed to a writer."""
+
     queued_at: float = 0.0
     attempts: int = 0
 

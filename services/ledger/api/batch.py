@@ -14,7 +14,7 @@ from starlette.responses import Response
 from libs.service.problems import Problem
 from services.ledger.api import answers
 from services.ledger.api.contract import described
-from services.ledger.api.sending import PATH, Accounts, Caller, Sent, caller_of, result_of
+from services.ledger.api.sending import PATH, Accounts, Caller, Handed, Sent, caller_of, result_of
 from services.ledger.api.support import answer_response
 from services.ledger.handlers.items import BatchBody, parse_batch
 from services.ledger.requests import Answer, together
@@ -47,7 +47,7 @@ async def post_batch(request: Request) -> Response:
     caller = caller_of(request)
     raw = await request.body()
     atomic, items = parse_batch(raw, caller.core.settings.batch_items_max)
-    commands = [await caller.placed(item) for item in items]
+    commands = await caller.placed(items)
     if atomic:
         return await _all_or_none(caller, commands, raw)
     return _told(commands, await _each(caller, commands))
@@ -55,28 +55,22 @@ async def post_batch(request: Request) -> Response:
 
 async def _each(caller: Caller, commands: Sequence[Sent]) -> Accounts:
     """Have every command decided on its own; those of one account in order."""
-    here: list[Sent] = []
-    elsewhere: dict[str | None, list[Sent]] = {}
-    for sent in commands:
-        if sent.request is not None and not caller.submit(sent):
-            elsewhere.setdefault(await caller.owner(sent), []).append(sent)
-        else:
-            here.append(sent)
+    handed, elsewhere = caller.hand_over(commands)
+    owners: dict[str | None, list[Sent]] = {}
+    for sent in elsewhere:
+        owners.setdefault(await caller.owner(sent), []).append(sent)
+    passed_on = await asyncio.gather(_hear(caller, handed), *(caller.pass_on(group) for group in owners.values()))
     accounts = Accounts()
-    passed_on = await asyncio.gather(_hear(caller, here), *(caller.pass_on(group) for group in elsewhere.values()))
-    for sent in here:
+    for sent in [] if handed is None else handed.commands:
         accounts.hear(sent)
     for account in (account for group in passed_on for account in group):
         accounts.add(account)
     return accounts
 
 
-async def _hear(caller: Caller, commands: Sequence[Sent]) -> list[dict[str, Any]]:
-    transfers = [sent for sent in commands if sent.item is not None and sent.item.type == "transfer"]
-    # Each may have to wait for its credit.
-    await asyncio.gather(*map(caller.hear, transfers))
-    for sent in commands:
-        await caller.hear(sent)
+async def _hear(caller: Caller, handed: Handed | None) -> list[dict[str, Any]]:
+    if handed is not None:
+        await caller.hear(handed)
     return []
 
 

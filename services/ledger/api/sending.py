@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ from services.ledger.api.support import (
 from services.ledger.core import Core
 from services.ledger.handlers.commands import Origin
 from services.ledger.handlers.items import Item, request_of
-from services.ledger.requests import Answer, Request
+from services.ledger.replies import Answer, Group
+from services.ledger.requests import Request
 from services.ledger.store.reads import assets_of
 
 PATH = "/v1/batch"
@@ -43,6 +45,19 @@ class Sent:
     partition: int = -1
     answer: Answer | None = None
 
+    @property
+    def is_transfer(self) -> bool:
+        """Whether its answer is to wait for what another account does."""
+        return self.request is not None and self.request.type == "transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Commands that a writer has been given, to be answered together."""
+
+    commands: list[Sent]
+    group: Group
+
 
 @dataclass(slots=True)
 class Caller:
@@ -57,8 +72,16 @@ class Caller:
         """A problem as the answer to one command."""
         return Answer(problem.status, orjson.dumps(problem.to_dict(self.origin.request_id)), outcome=problem.code)
 
-    async def placed(self, item: Item | Problem) -> Sent:
-        """The command with its place; or with its refusal, where nobody needs to decide that."""
+    async def placed(self, items: Iterable[Item | Problem]) -> list[Sent]:
+        """The commands with their places; or with their refusals, where nobody needs to decide that."""
+        commands = [self._place(item) for item in items]
+        for sent in commands:
+            request = sent.request
+            if request is not None and (request.type == "account.erase" or not self.core.knows(request)):
+                await self._complete(sent, request)
+        return commands
+
+    def _place(self, item: Item | Problem) -> Sent:
         if isinstance(item, Problem):
             return Sent(None, answer=self.refusal(item))
         sent = Sent(item)
@@ -67,43 +90,64 @@ class Caller:
                 raise ScopeMissing(SCOPES[item.type][0])
             request = request_of(item, self.origin)
             sent.partition = self.core.partition_of(request)
-            await self._complete(request)
         except Problem as problem:
             sent.answer = self.refusal(problem)
         else:
             sent.request = request
         return sent
 
-    async def _complete(self, request: Request) -> None:
-        await self.core.hear_of(request)
-        if request.type == "account.erase" and request.asset is None:
-            # The texts are the user's, whatever the asset: any account that there is can carry the event.
-            request.asset = next(iter(await assets_of(self.core.reads, request.app, request.user)), None)
-
-    def submit(self, sent: Sent) -> bool:
-        """Hand a command to this process's writer; False if another process writes its account."""
-        writer = self.core.writer_of(sent.partition)
-        if writer is None or sent.request is None:
-            return False
+    async def _complete(self, sent: Sent, request: Request) -> None:
         try:
-            writer.submit(sent.request)
+            await self.core.hear_of(request)
+            if request.type == "account.erase" and request.asset is None:
+                # The texts are the user's, whatever the asset: any account that there is can carry the event.
+                request.asset = next(iter(await assets_of(self.core.reads, request.app, request.user)), None)
         except Problem as problem:
-            sent.answer = self.refusal(problem)
-        return True
+            sent.request, sent.answer = None, self.refusal(problem)
 
-    async def hear(self, sent: Sent) -> Answer:
-        """The answer to a submitted command."""
-        if sent.answer is None and sent.request is not None:
+    def hand_over(self, commands: Iterable[Sent]) -> tuple[Handed | None, list[Sent]]:
+        """Hand commands to this process's writer, in order; and those whose accounts other processes write."""
+        here: list[Sent] = []
+        elsewhere: list[Sent] = []
+        requests: list[Request] = []
+        writer = self.core.leader.writer
+        for sent in commands:
+            if sent.request is None:
+                continue
+            if writer is None or not writer.owns(sent.partition):
+                elsewhere.append(sent)
+            else:
+                here.append(sent)
+                requests.append(sent.request)
+        handed = None if writer is None or not here else Handed(here, writer.submit_all(requests))
+        return handed, elsewhere
+
+    def tell(self, handed: Handed) -> None:
+        """What has become of commands that were handed over, once all of it is known."""
+        for sent, part in zip(handed.commands, handed.group.parts, strict=True):
+            outcome = part.outcome
+            sent.answer = outcome if isinstance(outcome, Answer) else self.refusal(outcome or Problem())
+
+    async def hear(self, handed: Handed) -> None:
+        """Wait until all is known, and for the credits of transfers."""
+        await handed.group.all_done
+        self.tell(handed)
+        transfers = [sent for sent in handed.commands if sent.is_transfer]
+        if transfers:
+            # Each may have to wait for its credit.
+            await asyncio.gather(*map(self.follow, transfers))
+
+    async def follow(self, sent: Sent) -> None:
+        """Of a transfer, wait for what becomes of it."""
+        if sent.answer is not None:
             try:
-                sent.answer = await self.followed(sent, await sent.request.answer)
+                sent.answer = await self.followed(sent, sent.answer)
             except Problem as problem:
                 sent.answer = self.refusal(problem)
-        assert sent.answer is not None  # noqa: S101 - what was not submitted has been refused
-        return sent.answer
 
     async def followed(self, sent: Sent, answer: Answer) -> Answer:
         """The writer's answer; of a transfer what became of it, once its credit was waited for."""
-        if sent.request is None or sent.request.type != "transfer":
+        if not sent.is_transfer:
             return answer
         return await transfers_of(self.http).outcome(answer)
 

@@ -128,9 +128,9 @@ def result_of(tag: str, kind: str | None, answer: Answer) -> pb.CommandResult:
 
 
 def item_of(message: pb.CommandRequest) -> dict[str, Any]:
-    """A command as an item of a batch; without a type when there is none in it."""
+    """A command as an item of a batch; without a type when it is none, or many."""
     field = message.WhichOneof("command")
-    if field is None:
+    if field is None or message.commands:
         return {}
     rpc = SENT[field]
     given = fields_of(rpc, getattr(message, field))

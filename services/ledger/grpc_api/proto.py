@@ -56,14 +56,16 @@ class Definition:
         self._messages["Problem"][1]["json"] = "bytes"
         self._add(
             "CommandRequest",
-            "A command in a batch or a stream. `tag` is the caller's own and comes back with the result.",
-            {"tag": "string"},
+            "A command in a batch or a stream; on a stream also many in one message, as `commands` of one that is none"
+            " itself. `tag` is the caller's own and comes back with the result.",
+            {"tag": "string", "commands": "repeated CommandRequest"},
             {"command": {snake(rpc.name): rpc.request for rpc in COMMANDS}},
         )
         self._add(
             "CommandResult",
-            "What became of a command: its status as over HTTP, whether it is a repeat, and its answer or its refusal.",
-            {"tag": "string", "status": "int32", "replayed": "bool"},
+            "What became of a command: its status as over HTTP, whether it is a repeat, and its answer or its refusal;"
+            " or `results`, those of the `commands` of one message, in their order.",
+            {"tag": "string", "status": "int32", "replayed": "bool", "results": "repeated CommandResult"},
             {"outcome": {"problem": "Problem", **results}},
         )
         self._add(
@@ -197,7 +199,7 @@ def _service() -> list[str]:
         "  // POST /v1/batch",
         "  rpc Batch(BatchRequest) returns (BatchAnswer);",
         "  // Commands for as long as the stream lasts. Those of one account are decided in the order they come in;",
-        "  // results come as they are decided.",
+        "  // results come as they are decided, those of one message together.",
         "  rpc Execute(stream CommandRequest) returns (stream CommandResult);",
         "}",
         "",

@@ -118,7 +118,8 @@ class Servicer:
             try:
                 # Who may send nothing at all learns it at once.
                 caller()
-                await CommandStream(caller, write, self._settings.grpc_outstanding_max).run(messages, self.closing)
+                limits = self._settings.grpc_outstanding_max, self._settings.batch_items_max
+                await CommandStream(caller, write, *limits).run(messages, self.closing)
                 if self.closing.is_set():
                     raise Unavailable("This process ends; open another stream.")
             except Problem as problem:

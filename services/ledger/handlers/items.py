@@ -77,13 +77,14 @@ def parse_batch(raw: bytes, items_max: int) -> tuple[bool, list[Item | Problem]]
         # They are many only if the body is long, which its own limit bounds; yet each of them would be looked at.
         items = [] if len(loose.commands) > items_max else [_loose_item(value) for value in loose.commands]
         if not items:
-            raise _too_many(items_max) from None
+            raise too_many(items_max) from None
     if len(items) > items_max:
-        raise _too_many(items_max)
+        raise too_many(items_max)
     return atomic, items
 
 
-def _too_many(items_max: int) -> InvalidRequest:
+def too_many(items_max: int) -> InvalidRequest:
+    """What is wrong with more commands at once than there may be."""
     return invalid("too_many", "commands", f"A batch may have {items_max} commands.")
 
 

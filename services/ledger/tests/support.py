@@ -202,7 +202,6 @@ class Ledger:
                     raise
             assert monotonic() < deadline, f"{request.type} is not answered"
             await asyncio.sleep(0.01)
-            request.answer = asyncio.get_running_loop().create_future()
 
     async def do(self, name: str, user: str = "", /, **fields: Any) -> Done:
         """Do one command: `await ledger.do("grant", "ann", amount=100)`; see `request` for the rest."""

@@ -22,6 +22,7 @@ from libs.service.db import Connection
 from libs.service.problems import Overloaded, Problem, ReadOnly, Unavailable
 from services.ledger import metrics
 from services.ledger.domain.config import AppConfig
+from services.ledger.replies import Group
 from services.ledger.requests import Answer, Request
 from services.ledger.store.append import AmbiguousError, FencedError, RefusedError, append, parameters
 from services.ledger.store.heads import Head
@@ -100,6 +101,23 @@ class Writer:
 
         Raises :class:`Overloaded` when the queue is full. Sweeps wait behind live commands.
         """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        request.answer = answer
+        self._enqueue(request)
+        return answer
+
+    def submit_all(self, requests: Sequence[Request]) -> Group:
+        """Queue requests, in order, that are waited for together: each gets its answer in a part of the group."""
+        group = Group(len(requests))
+        for request, part in zip(requests, group.parts, strict=True):
+            request.answer = part
+            try:
+                self._enqueue(request)
+            except Problem as problem:
+                part.set_exception(problem)
+        return group
+
+    def _enqueue(self, request: Request) -> None:
         if self._closed:
             raise Unavailable("This process no longer writes this shard.")
         if self.halted is not None:
@@ -112,7 +130,10 @@ class Writer:
         request.queued_at = perf_counter()
         queue.append(request)
         self._arrived.set()
-        return request.answer
+
+    def owns(self, partition: int) -> bool:
+        """Whether this writer owns a partition."""
+        return partition in self._heads
 
     @property
     def owned(self) -> set[int]:

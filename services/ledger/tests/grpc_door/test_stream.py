@@ -123,7 +123,7 @@ async def test_a_caller_that_takes_no_results_is_held_back(api: Api, door: Door)
         told.append(result.status)
 
     request = http_request(api.app, door.metadata(), "POST", PATH)
-    stream = CommandStream(lambda: caller_of(request), write, 8)
+    stream = CommandStream(lambda: caller_of(request), write, 8, 1000)
     running_on = asyncio.create_task(stream.run(messages(), closing))
 
     async def full() -> bool:
@@ -136,6 +136,104 @@ async def test_a_caller_that_takes_no_results_is_held_back(api: Api, door: Door)
     reads_on.set()
     await running_on
     assert told == [201] * MANY
+
+
+def many(tag: str, *commands: pb.CommandRequest) -> pb.CommandRequest:
+    """One message with these commands."""
+    return pb.CommandRequest(tag=tag, commands=commands)
+
+
+async def test_many_commands_of_one_message_are_answered_by_one(api: Api, door: Door) -> None:
+    """In their places, whatever becomes of them; those of one account in order, across messages of either form."""
+    await api.grant("ann", "100")
+    sent = [
+        many("first", charge("a"), charge("b", amount="500"), charge("c", amount="2"), charge("a2", key="a")),
+        charge("alone", amount="3"),
+        many(
+            "second",
+            charge("d", amount="4"),
+            pb.CommandRequest(tag="nothing"),
+            many("nested", charge("inner")),
+            pb.CommandRequest(
+                tag="moved",
+                transfer_credits=pb.TransferCreditsRequest(
+                    idempotency_key="t", from_user="ann", to_user="bob", amount="5"
+                ),
+            ),
+            charge("e", key="a", amount="9"),
+        ),
+    ]
+    async with streaming(door) as stream:
+        await _write(stream, sent)
+        told = {one.tag: one for one in await results(stream, len(sent))}
+    first, second = told["first"].results, told["second"].results
+    assert told["first"].status == 0
+    assert [(one.tag, one.status, one.replayed) for one in first] == [
+        ("a", 201, False),
+        ("b", 402, False),
+        ("c", 201, False),
+        ("a2", 201, True),
+    ]
+    assert [(one.tag, one.status) for one in second] == [
+        ("d", 201),
+        ("nothing", 400),
+        ("nested", 400),
+        ("moved", 201),
+        ("e", 422),
+    ]
+    assert (first[0].charge.settled, first[2].charge.settled) == ("99.00", "97.00")
+    assert first[3].charge == first[0].charge
+    assert (told["alone"].charge.settled, second[0].charge.settled) == ("94.00", "90.00")
+    assert second[3].transfer.status == "completed"
+    assert (await api.state("ann"))["settled"] == "85.00"
+
+
+async def test_a_message_that_is_too_much_does_nothing(api: Api, door: Door) -> None:
+    await api.grant("ann", "10")
+    items_max = api.app.state.settings.batch_items_max
+    both = charge("both")
+    both.commands.append(charge("one more"))
+    async with streaming(door) as stream:
+        await _write(stream, [many("all", *(charge(f"{n}", amount="0.01") for n in range(items_max + 1))), both])
+        told = {one.tag: one for one in await results(stream, 2)}
+    assert {(tag, one.status, one.problem.errors[0].code) for tag, one in told.items()} == {
+        ("all", 400, "too_many"),
+        ("both", 400, "not_together"),
+    }
+    assert not any(one.results for one in told.values())
+    assert (await api.state("ann"))["settled"] == "10.00"
+
+
+async def test_messages_of_many_are_held_back_too(api: Api, door: Door) -> None:
+    """While more than its share of a stream's commands are under way, no further message is read."""
+    await api.grant("ann", "1000")
+    taken, told = 0, []
+    reads_on = asyncio.Event()
+
+    async def messages() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for number in range(50):
+            taken += 1
+            yield many(f"{number}", *(charge(f"{number}-{each}") for each in range(10))).SerializeToString()
+
+    async def write(result: pb.CommandResult) -> None:
+        await reads_on.wait()
+        told.append([one.status for one in result.results])
+
+    request = http_request(api.app, door.metadata(), "POST", PATH)
+    stream = CommandStream(lambda: caller_of(request), write, 25, 1000)
+    running_on = asyncio.create_task(stream.run(messages(), asyncio.Event()))
+
+    async def full() -> bool:
+        return taken == 3 and (await api.state("ann"))["total_spent"] == "30.00"
+
+    await until(full)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert taken == 3
+    reads_on.set()
+    await running_on
+    assert told == [[201] * 10] * 50
 
 
 async def test_a_message_that_is_none_ends_the_stream_after_what_came_before(api: Api, door: Door) -> None:

@@ -1400,11 +1400,14 @@ Global___CloseAccountRequest: _TypeAlias = CloseAccountRequest  # noqa: Y015
 
 @_typing.final
 class CommandRequest(_message.Message):
-    """A command in a batch or a stream. `tag` is the caller's own and comes back with the result."""
+    """A command in a batch or a stream; on a stream also many in one message, as `commands` of one that is none
+    itself. `tag` is the caller's own and comes back with the result.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TAG_FIELD_NUMBER: _builtins.int
+    COMMANDS_FIELD_NUMBER: _builtins.int
     GRANT_CREDITS_FIELD_NUMBER: _builtins.int
     REVOKE_GRANT_FIELD_NUMBER: _builtins.int
     CHARGE_CREDITS_FIELD_NUMBER: _builtins.int
@@ -1428,6 +1431,8 @@ class CommandRequest(_message.Message):
     SET_THRESHOLDS_FIELD_NUMBER: _builtins.int
     TRANSFER_CREDITS_FIELD_NUMBER: _builtins.int
     tag: _builtins.str
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommandRequest]: ...
     @_builtins.property
     def grant_credits(self) -> Global___GrantCreditsRequest: ...
     @_builtins.property
@@ -1476,6 +1481,7 @@ class CommandRequest(_message.Message):
         self,
         *,
         tag: _builtins.str = ...,
+        commands: _abc.Iterable[Global___CommandRequest] | None = ...,
         grant_credits: Global___GrantCreditsRequest | None = ...,
         revoke_grant: Global___RevokeGrantRequest | None = ...,
         charge_credits: Global___ChargeCreditsRequest | None = ...,
@@ -1501,7 +1507,7 @@ class CommandRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "make_quote", b"make_quote", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "make_quote", b"make_quote", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_balance", b"adjust_balance", "assign_plan", b"assign_plan", "capture_hold", b"capture_hold", "change_account", b"change_account", "charge_credits", b"charge_credits", "close_account", b"close_account", "command", b"command", "commands", b"commands", "create_hold", b"create_hold", "erase_texts", b"erase_texts", "extend_hold", b"extend_hold", "freeze_account", b"freeze_account", "grant_credits", b"grant_credits", "import_operation", b"import_operation", "make_quote", b"make_quote", "perform_action", b"perform_action", "refund_charge", b"refund_charge", "release_hold", b"release_hold", "reset_allowance", b"reset_allowance", "revoke_grant", b"revoke_grant", "set_budgets", b"set_budgets", "set_thresholds", b"set_thresholds", "tag", b"tag", "transfer_credits", b"transfer_credits", "unfreeze_account", b"unfreeze_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["grant_credits", "revoke_grant", "charge_credits", "refund_charge", "create_hold", "capture_hold", "extend_hold", "release_hold", "make_quote", "adjust_balance", "perform_action", "import_operation", "freeze_account", "unfreeze_account", "close_account", "erase_texts", "change_account", "set_budgets", "assign_plan", "reset_allowance", "set_thresholds", "transfer_credits"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
@@ -1511,13 +1517,16 @@ Global___CommandRequest: _TypeAlias = CommandRequest  # noqa: Y015
 
 @_typing.final
 class CommandResult(_message.Message):
-    """What became of a command: its status as over HTTP, whether it is a repeat, and its answer or its refusal."""
+    """What became of a command: its status as over HTTP, whether it is a repeat, and its answer or its refusal; or
+    `results`, those of the `commands` of one message, in their order.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TAG_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
     REVOCATION_FIELD_NUMBER: _builtins.int
@@ -1537,6 +1546,8 @@ class CommandResult(_message.Message):
     tag: _builtins.str
     status: _builtins.int
     replayed: _builtins.bool
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommandResult]: ...
     @_builtins.property
     def problem(self) -> Global___Problem: ...
     @_builtins.property
@@ -1575,6 +1586,7 @@ class CommandResult(_message.Message):
         tag: _builtins.str = ...,
         status: _builtins.int = ...,
         replayed: _builtins.bool = ...,
+        results: _abc.Iterable[Global___CommandResult] | None = ...,
         problem: Global___Problem | None = ...,
         grant: Global___Grant | None = ...,
         revocation: Global___Revocation | None = ...,
@@ -1594,7 +1606,7 @@ class CommandResult(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "quote", b"quote", "refund", b"refund", "release", b"release", "revocation", b"revocation", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "quote", b"quote", "refund", b"refund", "release", b"release", "replayed", b"replayed", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "adjustment", b"adjustment", "budgets_set", b"budgets_set", "capture", b"capture", "charge", b"charge", "earning", b"earning", "grant", b"grant", "hold", b"hold", "imported_operation", b"imported_operation", "outcome", b"outcome", "plan", b"plan", "problem", b"problem", "quote", b"quote", "refund", b"refund", "release", b"release", "replayed", b"replayed", "results", b"results", "revocation", b"revocation", "status", b"status", "tag", b"tag", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["problem", "grant", "revocation", "charge", "refund", "hold", "capture", "release", "quote", "adjustment", "earning", "imported_operation", "account", "budgets_set", "plan", "transfer"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

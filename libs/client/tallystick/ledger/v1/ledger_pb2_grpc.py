@@ -408,7 +408,7 @@ class LedgerServicer:
 
     def Execute(self, request_iterator, context):
         """Commands for as long as the stream lasts. Those of one account are decided in the order they come in;
-        results come as they are decided.
+        results come as they are decided, those of one message together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

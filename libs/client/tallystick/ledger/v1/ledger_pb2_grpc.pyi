@@ -95,7 +95,7 @@ class LedgerStub:
     """POST /v1/batch"""
     Execute: _grpc.StreamStreamMultiCallable[_ledger_pb2.CommandRequest, _ledger_pb2.CommandResult]
     """Commands for as long as the stream lasts. Those of one account are decided in the order they come in;
-    results come as they are decided.
+    results come as they are decided, those of one message together.
     """
 
 @_typing.type_check_only
@@ -165,7 +165,7 @@ class LedgerAsyncStub(LedgerStub):
     """POST /v1/batch"""
     Execute: _aio.StreamStreamMultiCallable[_ledger_pb2.CommandRequest, _ledger_pb2.CommandResult]  # type: ignore[assignment]
     """Commands for as long as the stream lasts. Those of one account are decided in the order they come in;
-    results come as they are decided.
+    results come as they are decided, those of one message together.
     """
 
 class LedgerServicer(metaclass=_abc_1.ABCMeta):
@@ -418,7 +418,7 @@ class LedgerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_ledger_pb2.CommandResult], _abc.AsyncIterator[_ledger_pb2.CommandResult]]:
         """Commands for as long as the stream lasts. Those of one account are decided in the order they come in;
-        results come as they are decided.
+        results come as they are decided, those of one message together.
         """
 
 def add_LedgerServicer_to_server(servicer: LedgerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
