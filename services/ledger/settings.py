@@ -56,7 +56,7 @@ class LedgerSettings(ServiceSettings):
     grpc_calls_max: int = Field(2048, ge=1, description="Calls of gRPC, streams among them, that may be open at once.")
     grpc_streams_max: int = Field(256, ge=1, description="Calls of gRPC that may be open on one connection.")
     grpc_outstanding_max: int = Field(
-        1000, ge=1, description="Commands of one gRPC stream that may be under way; beyond them it is not read."
+        1000, ge=1, description="Commands of one gRPC stream under way from which on no further message of it is read."
     )
     grpc_keepalive_s: float = Field(
         60.0, gt=0, description="Seconds after which a silent gRPC connection is asked whether it still lives."

@@ -55,7 +55,13 @@ DOORS = (
         "stream-without-a-bound",
         "A stream is read however little of its results is taken.",
         "limits",
-        (Edit("services/ledger/grpc_api/stream.py", "            await self._room.acquire()\n", ""),),
+        (
+            Edit(
+                "services/ledger/grpc_api/stream.py",
+                "            await self._until_under_way(self._outstanding_max - 1)\n",
+                "",
+            ),
+        ),
         (f"{_DOOR}/test_stream.py::test_a_caller_that_takes_no_results_is_held_back",),
     ),
     Bug(

@@ -104,6 +104,11 @@ def charge(tag: str, user: str = "ann", amount: str = "1", key: str | None = Non
     )
 
 
+def many(tag: str, *commands: pb.CommandRequest) -> pb.CommandRequest:
+    """One message with these commands."""
+    return pb.CommandRequest(tag=tag, commands=commands)
+
+
 @asynccontextmanager
 async def streaming(door: Door) -> AsyncIterator[Any]:
     """A stream that is cancelled at the end, if it has not ended by then."""

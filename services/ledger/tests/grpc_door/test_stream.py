@@ -19,7 +19,7 @@ from services.ledger.api.sending import PATH, caller_of
 from services.ledger.grpc_api.calls import http_request
 from services.ledger.grpc_api.metrics import STREAMS
 from services.ledger.grpc_api.stream import CommandStream
-from services.ledger.tests.grpc_door.door import Door, charge, streaming
+from services.ledger.tests.grpc_door.door import Door, charge, many, streaming
 from services.ledger.tests.http.client import DOCUMENT, Api, running, until
 from tests.plugins.postgres import Database
 
@@ -136,11 +136,6 @@ async def test_a_caller_that_takes_no_results_is_held_back(api: Api, door: Door)
     reads_on.set()
     await running_on
     assert told == [201] * MANY
-
-
-def many(tag: str, *commands: pb.CommandRequest) -> pb.CommandRequest:
-    """One message with these commands."""
-    return pb.CommandRequest(tag=tag, commands=commands)
 
 
 async def test_many_commands_of_one_message_are_answered_by_one(api: Api, door: Door) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from deploy.embedded.ports import free_port
 from libs.events.partition import partition_of
+from services.ledger.tests.grpc_door.door import Door, charge, many, streaming
 from services.ledger.tests.http.client import (
     APP,
     DOCUMENT,
@@ -39,7 +41,7 @@ async def books(database_from: DatabaseFrom) -> Database:
 async def both(books: Database, tmp_path: Path) -> AsyncIterator[tuple[Api, Api]]:
     """A caller of each shard's process."""
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(served(books, tmp_path, shard="0"))
+        first = await stack.enter_async_context(served(books, tmp_path, shard="0", grpc_listen_port=free_port()))
         second = await stack.enter_async_context(served(books, tmp_path, shard="1"))
         for api in (first, second):
             await until_ready(api.http)
@@ -169,6 +171,30 @@ async def test_a_batch_reaches_every_shard_and_its_results_come_in_order(both: t
     again = await both[1].post("/batch", {"commands": commands}, key="", status=200)
     assert [result["replayed"] for result in again["results"]] == [True] * 10
     assert [{**result, "replayed": True} for result in told["results"]] == again["results"]
+
+
+async def test_a_stream_reaches_every_shard(both: tuple[Api, Api]) -> None:
+    """In one message or one by one: commands of an account in order, results in their places."""
+    users = [_user_of(0), _user_of(1)]
+    for user in users:
+        await both[0].grant(user, "100")
+    sent = [many(f"m{n}", *(charge(f"{n}-{each}", users[each % 2]) for each in range(6))) for n in range(5)]
+    sent += [charge(f"s{n}", users[n % 2]) for n in range(10)]
+    async with Door(both[0]) as door, streaming(door) as stream:
+        for message in sent:
+            await stream.write(message)
+        told = {}
+        for _ in sent:
+            one = await stream.read()
+            told[one.tag] = one
+    left = dict.fromkeys(users, 100)
+    for message in sent:
+        result = told[message.tag]
+        commands = message.commands or [message]
+        for command, each in zip(commands, result.results or [result], strict=True):
+            user = command.charge_credits.user
+            left[user] -= 1
+            assert (each.tag, each.status, each.charge.settled) == (command.tag, 201, f"{left[user]}.00")
 
 
 async def test_an_atomic_batch_is_decided_where_its_accounts_are_written(both: tuple[Api, Api]) -> None:
