@@ -14,3 +14,9 @@ ADDED = Histogram(
     "Time from a whole request to its going upstream: the hold and the journal.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
 )
+
+# All are there from the start: a counter that is born at 1 has not increased.
+for outcome in ("done", "cut", "refused", "upstream_failed", "broken", "left", "failed"):
+    CALLS.labels(outcome)
+for outcome in ("captured", "short", "released", "unheld", "resolved", "late", "dropped", "uncollected"):
+    SETTLEMENTS.labels(outcome)

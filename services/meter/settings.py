@@ -24,6 +24,9 @@ class MeterSettings(ServiceSettings):
     upstream_key: SecretStr | None = Field(
         None, description="Bearer token for the upstream. Callers never see it. Unset: none is sent."
     )
+    upstream_key_file: Path | None = Field(
+        None, description="File with that token, read at the start; in place of the token itself."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     listen_port: int | None = Field(
         None,
@@ -110,6 +113,13 @@ class MeterSettings(ServiceSettings):
                 raise ValueError("TALLYSTICK_METER_TOKEN or TALLYSTICK_METER_TOKEN_FILE must be set in production")
         parse(self.failpoints)
         return self
+
+    @property
+    def upstream_token(self) -> str | None:
+        """What the proxy shows the upstream, if it shows anything."""
+        if self.upstream_key_file is not None:
+            return self.upstream_key_file.read_text().strip()
+        return None if self.upstream_key is None else self.upstream_key.get_secret_value()
 
     @property
     def port(self) -> int:

@@ -22,8 +22,8 @@ class Upstream:
 
     def __init__(self, settings: MeterSettings) -> None:
         headers = {"Accept-Encoding": "identity"}
-        if settings.upstream_key is not None:
-            headers["Authorization"] = f"Bearer {settings.upstream_key.get_secret_value()}"
+        if (token := settings.upstream_token) is not None:
+            headers["Authorization"] = f"Bearer {token}"
         self._http = httpx.AsyncClient(
             base_url=settings.upstream_root,
             headers=headers,

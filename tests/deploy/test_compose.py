@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.embedded.services import SERVICES
+from deploy.embedded.services import METER, SERVICES
 from libs.service.cli_support import CliSettings
 from libs.service.settings import PORTS, ServiceSettings, variable_name
+from services.meter.settings import MeterSettings
 from tests.deploy.compose import ROOT, TEXT, VARIABLE, compose, services
 
-SECRET_WORDS = ("PASSWORD", "TOKEN", "SECRET")
+SECRET_WORDS = ("PASSWORD", "TOKEN", "SECRET", "UPSTREAM_KEY")
 
 
 def environment(service: dict[str, Any]) -> dict[str, str]:
@@ -85,8 +86,9 @@ def test_every_setting_is_one() -> None:
 
 def settings_classes() -> list[type[ServiceSettings]]:
     from services.ledger.settings import LedgerSettings
+    from services.meter.settings import MeterSettings
 
-    return [LedgerSettings]
+    return [LedgerSettings, MeterSettings]
 
 
 def test_no_secret_has_a_default() -> None:
@@ -161,6 +163,15 @@ def test_every_database_is_made() -> None:
         assert {password, owner_password} <= set(environment(services()["postgres"]))
 
 
+def test_the_metering_proxy_is_there_only_where_it_is_asked_for() -> None:
+    meter = services()["meter"]
+    assert meter["profiles"] == ["meter"]
+    assert tuple(meter["command"]) == METER.processes[0].command[1:]
+    assert not [name for name in environment(meter) if "DSN" in name], "it has no database"
+    assert volumes_of(meter)[MeterSettings(upstream="http://x", data=Path("/data")).journal_dir.as_posix()] == "meter"
+    assert not [name for name, other in services().items() if "meter" in waits_for(other)]
+
+
 def test_ports_are_published_on_the_loopback_interface_only() -> None:
     published = [port for service in services().values() for port in service.get("ports", [])]
     assert published
@@ -181,9 +192,16 @@ def test_prometheus_looks_at_services_of_this_file() -> None:
     targets = [
         target
         for job in configuration["scrape_configs"]
-        for group in job["static_configs"]
+        for group in job.get("static_configs", [])
         for target in group["targets"]
     ]
+    looked_up = [
+        name
+        for job in configuration["scrape_configs"]
+        for dns in job.get("dns_sd_configs", [])
+        for name in dns["names"]
+    ]
+    assert {services()[name]["profiles"] != [] for name in looked_up} == {True}, "only what may be absent is looked up"
     hosts = {target.split(":")[0] for target in targets}
     assert hosts - {"localhost"} <= set(services())
     assert {process.name for service in SERVICES for process in service.processes} <= hosts

@@ -14,7 +14,7 @@ from tests.ops.material import GRAFANA, dashboards, known_metrics, metrics_in, p
 BUILT_IN = {"timeseries", "stat", "row"}
 DASHBOARDS = [pytest.param(dashboard, id=name) for name, dashboard in dashboards().items()]
 # Links and bookmarks name these for ever.
-UIDS = {"codes.json": "tallystick-codes", "ledger.json": "tallystick-ledger", "events.json": "tallystick-events"}
+UIDS = {f"{name}.json": f"tallystick-{name}" for name in ("codes", "events", "ledger", "meter")}
 
 
 def _expressions(dashboard: dict[str, Any]) -> list[str]:
