@@ -32,7 +32,7 @@ from services.ledger.writer.kept import config_row, dead_letter_row
 from services.ledger.writer.layer import Layer, Layers, newest
 from services.ledger.writer.log import APP_ACCOUNT, LogRows, Origin, clock_origin, origin_of
 from services.ledger.writer.once import NOT_NOW, REPEATABLE, Once
-from services.ledger.writer.telling import Told, refusal
+from services.ledger.writer.telling import Told, refusal, repetition
 
 _NO_RECORDS = Records()
 _NOTHING_READ = Loaded()
@@ -260,6 +260,9 @@ class Batch:
             origin = origin_of(request, key[0], key[1], context.ids.new("event"))
             request.command_id = origin.command_id
             self._add(origin, (before, account), outcome.events, context, request)
+        if request.door == "kafka" and all(isinstance(event, ev.AccountOpened) for event in outcome.events):
+            # Everything is as it was to be, and no event of the account says so.
+            self._tell(request, repetition(request, str(outcome.body["id"])))
         partition = account.profile.partition
         position = self.log.touch(partition).position
         answer = Answer(outcome.status, orjson.dumps({**outcome.body, "position": position, "partition": partition}))

@@ -29,7 +29,10 @@ class CommandRefused(AppEvent):
 
 @dataclass(slots=True, kw_only=True)
 class CommandRepeated(AppEvent):
-    """A command whose `unique_ref` was taken under another key: `first` is the object that the earlier one made."""
+    """A command that was done before under another id: `first` is the object that the earlier one made.
+
+    Or it found everything as it asks for: then `first` is whose account it is.
+    """
 
     command: str
     command_type: str

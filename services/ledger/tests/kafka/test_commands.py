@@ -134,6 +134,21 @@ async def test_a_taken_unique_ref_is_answered_with_the_first(world: World, ledge
     assert await world.balances(ledger, "ann") == (500, 0, 0)
 
 
+async def test_what_finds_all_as_it_is_to_be_is_answered(world: World, ledger: Ledger) -> None:
+    """Budgets and a freeze that are there already: nothing happens, and the sender hears of it."""
+    budgets = c.SetBudgets(user="ann", budgets=(c.BudgetSetting(period="day", limit="60"),))
+    for command, done in ((budgets, "budget_set"), (c.FreezeAccount(user="ann"), "account_frozen")):
+        assert (await world.done(ledger, command, "ann")).kind == done
+        again = await world.done(ledger, command, "ann")
+        assert again.kind == "command_repeated"
+        assert again.payload == {
+            "command": again.cause,
+            "command_type": type(command).TYPE,
+            "first": "ann",
+            "user": "ann",
+        }
+
+
 async def test_another_command_under_a_known_key_hears_what_the_first_came_to(world: World, ledger: Ledger) -> None:
     order, charge = c.GrantCredits(user="ann", amount="5"), c.ChargeCredits(user="ann", amount="6")
     first = await world.done(ledger, order, "ann", key="order-1")

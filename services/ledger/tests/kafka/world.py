@@ -38,9 +38,10 @@ DOCUMENT: dict[str, Any] = {
 }
 ALL = frozenset(kind for kinds in COMMAND_SOURCES.values() for kind in kinds)
 _MORE = ("charge_credits", "capture_hold", "extend_hold", "transfer_credits", "adjust_balance", "close_account")
+_SETTINGS = ("change_account", "set_budgets", "freeze_account")
 SOURCES: Mapping[str, frozenset[str]] = {
     **{source: frozenset(types) for source, types in COMMAND_SOURCES.items()},
-    "anything": ALL | {f"ledger.{name}.v1" for name in (*_MORE, "change_account")},
+    "anything": ALL | {f"ledger.{name}.v1" for name in (*_MORE, *_SETTINGS)},
 }
 """What each sender may send: as by default, and one that may send everything."""
 

@@ -31,7 +31,8 @@ class CommandRefused(AppEvent):
 class CommandRepeated(AppEvent):
     """A command that was done before under another id, by its idempotency key or its `unique_ref`: nothing happened.
 
-    `first` is the object that the earlier one made.
+    `first` is the object that the earlier one made. Or everything was already as the command asks: then `first` is the
+    user.
     """
 
     command: str
