@@ -130,8 +130,10 @@ def threshold_shown(threshold: Threshold, scale: int) -> dict[str, Any]:
     return {"below": format_units(threshold.level, scale), "rearm_at": format_units(threshold.rearm_at, scale)}
 
 
-def lot_id(account: Account, ids: Ids, due_at: int) -> str:
-    """The id of the lot of a scheduled reset: a read that applies what is due shows the id that the event will have."""
-    profile = account.profile
-    seed = "\x1f".join((profile.app, profile.user, profile.asset, str(due_at)))
+def lot_id(ids: Ids, due_at: int, key: tuple[str, str, str]) -> str:
+    """The id of the lot that a scheduled reset gives the account of (app, user, asset).
+
+    A read that applies what is due shows the id that the event will have.
+    """
+    seed = "\x1f".join((*key, str(due_at)))
     return ids.derived("grant", due_at, hashlib.sha256(seed.encode()).digest())

@@ -9,10 +9,12 @@ from datetime import datetime
 import asyncpg
 import orjson
 
+from libs.events.ids import Ids, UlidSource
 from libs.service.clock import from_datetime, to_datetime
 from libs.service.db import Connection, Pool
 from services.ledger.domain import codec
 from services.ledger.domain import events as ev
+from services.ledger.domain.allowances import lot_id
 from services.ledger.domain.config import AppConfig, ConfigDocument, compile_config
 from services.ledger.domain.records import ChargeRecord, charge_record
 from services.ledger.domain.state import Account, Hold, Lot
@@ -31,6 +33,8 @@ UNREACHABLE = (
     asyncpg.ObjectNotInPrerequisiteStateError,
 )
 """What a read that could not be made raises."""
+RESETS_CHUNK = 1000
+"""Lots that are looked at together where resets are counted."""
 
 
 @dataclass(slots=True)
@@ -307,15 +311,27 @@ async def resets_due(pool: Pool, app: str, due_at: int, partitions: list[int]) -
 
 
 async def resets_done(pool: Pool, app: str, due_at: int, partition: int) -> int:
-    """Accounts of a partition whose latest scheduled reset was due at a time."""
-    row = await pool.fetchrow(
-        "SELECT count(*) AS accounts FROM accounts WHERE app = $1 AND partition = $2"
-        " AND facts LIKE '%\"due_reset\":' || $3::text || '%'",
-        app,
-        partition,
-        str(due_at),
-    )
-    return 0 if row is None else int(row["accounts"])
+    """Accounts of a partition that were reset for a due time: each has a lot whose id follows from it.
+
+    Other lots that begin in the same moment are passed over.
+    """
+    ids = Ids(UlidSource(), partition, due_at)
+    after, last = (ids.derived("grant", due_at, bytes([edge] * 10)) for edge in (0, 255))
+    found: int = 0
+    while True:
+        rows = await pool.fetch(
+            "SELECT id, user_id, asset FROM lots WHERE id > $1 AND id <= $2 AND app = $3 AND effective_at = $4"
+            " ORDER BY id LIMIT $5",
+            after,
+            last,
+            app,
+            to_datetime(due_at),
+            RESETS_CHUNK,
+        )
+        found += sum(str(row["id"]) == lot_id(ids, due_at, (app, row["user_id"], row["asset"])) for row in rows)
+        if len(rows) < RESETS_CHUNK:
+            return found
+        after = rows[-1]["id"]
 
 
 async def resets_told(pool: Pool, app: str, user: str, keys: Mapping[str, int]) -> dict[int, int]:

@@ -48,7 +48,9 @@ def renew(recorder: Recorder) -> None:
         if end > recorder.now:
             break
         due, rest, skipped = end, plan.limit + carried, skipped + 1
-    lot = _make(recorder, plan, lot_id(account, recorder.context.ids, due), plan.limit + carried, (due, end))
+    profile = account.profile
+    grant = lot_id(recorder.context.ids, due, (profile.app, profile.user, profile.asset))
+    lot = _make(recorder, plan, grant, plan.limit + carried, (due, end))
     recorder.record(
         ev.AllowanceReset(
             plan=plan.name,

@@ -130,6 +130,20 @@ async def test_a9_a_process_that_comes_later_says_nothing_twice(ledger: Ledger) 
     assert sum(await told(ledger)) == 20 == await resets(ledger)
 
 
+async def test_a9_who_has_another_plan_since_is_counted_when_it_is_told_late(ledger: Ledger) -> None:
+    """The month is told of when an account has been reset once more, by a plan of another kind."""
+    await begin(ledger, 5)
+    pass_month(ledger)
+    await sweep(ledger)
+    await ledger.do("account.plan", "user-1", plan="yearly", anchor=us(datetime(2026, 1, 20, tzinfo=UTC)))
+    ledger.clock.advance(20 * 86_400)
+    await sweep(ledger)
+    await Watch(ledger).look()
+
+    assert sum(await told(ledger)) == 5
+    assert [str(each) for each in (await verify(ledger.dsn)).violations] == []
+
+
 @pytest.mark.parametrize("users", [200, pytest.param(20_000, marks=pytest.mark.campaign)])
 async def test_a9_a_crash_in_the_middle_skips_nobody_and_resets_nobody_twice(books: Database, users: int) -> None:
     async with ledger_on(books) as first:
