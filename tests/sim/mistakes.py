@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 from libs.events.db import Connection
 from libs.events.partition_consumer import PartitionConsumer
 from libs.events.relay import Relay, _messages
 from libs.service.db import Pool
+from services.ledger.domain.allowances import Plan
+from services.ledger.domain.decide.allowances import renew
+from services.ledger.domain.decide.recorder import Recorder
+from services.ledger.domain.events import BudgetUse
+from services.ledger.domain.evolve import budgets as evolve_budgets
+from services.ledger.domain.state import Account
+from services.ledger.requests import Request
 from services.ledger.store.load import Loaded, load_accounts
 from services.ledger.store.reads import Seen, head_position
 from services.ledger.writer.batch import Batch
@@ -147,6 +156,59 @@ def feed_never_asked() -> AbstractContextManager[Any]:
     return patch.object(PartitionConsumer, "_catch_up", catch_up)
 
 
+def month_told_again() -> AbstractContextManager[Any]:
+    """The end of a month's resets has no key of its own, by which it would be found to have been told."""
+    numbers = itertools.count()
+    return patch("services.ledger.resets._key", lambda month, partition: f"{month.due_at}:{partition}:{next(numbers)}")
+
+
+def anniversaries_drift() -> AbstractContextManager[Any]:
+    """Each month of an anniversary counts from the one before: after a short one, the day is another."""
+    month = Plan.month
+
+    def from_the_last(self: Plan, zone: ZoneInfo, anchor: int | None, at: int) -> tuple[int, int]:
+        return month(self, zone, None if anchor is None else max(anchor, at), at)
+
+    return patch.object(Plan, "month", from_the_last)
+
+
+def months_stack() -> AbstractContextManager[Any]:
+    """An allowance that comes late begins its month when it comes."""
+
+    def late(recorder: Recorder) -> None:
+        allowance = recorder.account.allowance
+        if allowance is not None:
+            allowance.period_end = recorder.now
+        renew(recorder)
+
+    return patch("services.ledger.domain.decide.due.renew", late)
+
+
+def half_a_batch() -> AbstractContextManager[Any]:
+    """What an atomic batch did before an item was refused stays done."""
+
+    def drop_nothing(batch: Batch, trial: Batch, _request: Request) -> None:
+        batch.take_over(trial)
+
+    return patch.object(Batch, "apply_due_of", drop_nothing)
+
+
+def budget_counted_before_commit() -> AbstractContextManager[Any]:
+    """What budgets count is changed in the account that memory has, whatever becomes of the batch."""
+    right = evolve_budgets.count
+
+    def count(account: Account, uses: tuple[BudgetUse, ...], at: int) -> None:
+        before = account.budgets
+        right(account, uses, at)
+        if before is not None and account.budgets is not None:
+            before.counts.update(account.budgets.counts)
+
+    stack = ExitStack()
+    for module in ("balances", "holds"):
+        stack.enter_context(patch(f"services.ledger.domain.evolve.{module}.count", count))
+    return stack
+
+
 MISTAKES: dict[str, Mistake] = {
     make.__name__: make
     for make in (
@@ -162,5 +224,10 @@ MISTAKES: dict[str, Mistake] = {
         checkpoint_before_acknowledgement,
         feed_never_asked,
         read_without_a_snapshot,
+        month_told_again,
+        anniversaries_drift,
+        months_stack,
+        half_a_batch,
+        budget_counted_before_commit,
     )
 }

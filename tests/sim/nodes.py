@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 
 from libs.events.bus import Bus
 from libs.events.consumer import Consumer, Subscription, Times
-from libs.events.contracts.ledger import commands as sent
 from libs.events.db import Connection as EventsConnection
 from libs.events.db import Pool as EventsPool
 from libs.events.envelope import Envelope, envelope_from_json
@@ -28,7 +27,7 @@ from services.ledger.consumers import CommandConsumer
 from services.ledger.core import Core
 from services.ledger.forward import Peers
 from services.ledger.jobs import Jobs
-from services.ledger.requests import Answer, Request
+from services.ledger.requests import Answer, Request, together
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC, SOURCE, LedgerLog
 from services.ledger.transfers import Transfers
@@ -36,33 +35,44 @@ from services.ledger.writer.leader import Leader, LeaseTimes
 from services.ledger.writer.surroundings import Limits
 from tests.sim import connection as link
 from tests.sim.bus import Broker, SimBus
+from tests.sim.calendar import Calendar
 from tests.sim.chance import Chance
 from tests.sim.database import Database
+from tests.sim.drawing import SENDS
 from tests.sim.loop import Host, Loop
 from tests.sim.statements import RECORD_EFFECTS
 
-START_US = 1_767_225_600_000_000
 SENDER = "shop"
-SENDS = frozenset({sent.GrantCredits.TYPE, sent.ChargeCredits.TYPE, sent.CreateHold.TYPE, sent.TransferCredits.TYPE})
 TIMES = LeaseTimes(poll_s=0.7)
 
 
 class SimClock:
     """A process's clocks: the wall may jump, the monotonic one drifts a little and stands still in a suspended VM."""
 
-    def __init__(self, loop: Loop, drift: float) -> None:
+    def __init__(self, loop: Loop, calendar: Calendar, drift: float) -> None:
         self._loop = loop
+        self._calendar = calendar
         self._rate = 1.0 + drift
         self.jump_us = 0
         self.lost_s = 0.0
 
     def now_us(self) -> int:
         """See `Clock`."""
-        return START_US + round(self._loop.time() * 1_000_000) + self.jump_us
+        return self._calendar.now_us() + self.jump_us
 
     def monotonic(self) -> float:
         """See `Clock`."""
         return (self._loop.time() - self.lost_s) * self._rate
+
+
+class Surroundings(NamedTuple):
+    """What every process of a run shares."""
+
+    loop: Loop
+    calendar: Calendar
+    chance: Chance
+    database: Database
+    broker: Broker
 
 
 class Node(Host):
@@ -70,17 +80,14 @@ class Node(Host):
 
     kind = "node"
 
-    def __init__(self, name: str, loop: Loop, chance: Chance, database: Database, broker: Broker) -> None:
+    def __init__(self, name: str, around: Surroundings) -> None:
         super().__init__(name)
-        self.loop = loop
-        self.chance = chance
-        self.database = database
-        self.broker = broker
-        self.clock = SimClock(loop, chance.random.uniform(-0.02, 0.02))
-        self.pool = link.Pool(database, chance)
-        self.bus = SimBus(broker, chance)
+        self.loop, calendar, self.chance, self.database, self.broker = around
+        self.clock = SimClock(self.loop, calendar, self.chance.random.uniform(-0.02, 0.02))
+        self.pool = link.Pool(self.database, self.chance)
+        self.bus = SimBus(self.broker, self.chance)
         self.killed = False
-        self.main = loop.spawn(self, self._live())
+        self.main = self.loop.spawn(self, self._live())
 
     async def _live(self) -> None:
         raise NotImplementedError
@@ -102,12 +109,12 @@ class LedgerNode(Node):
 
     kind = "ledger"
 
-    def __init__(self, shard: str, partitions: int, limits: Limits, *args: Any) -> None:
+    def __init__(self, shard: str, partitions: int, limits: Limits, name: str, around: Surroundings) -> None:
         self.shard = shard
         self.partitions = partitions
         self._limits = limits
         self.core: Core | None = None
-        super().__init__(*args)
+        super().__init__(name, around)
 
     async def _live(self) -> None:
         pool = cast("Pool", self.pool)
@@ -161,15 +168,22 @@ class LedgerNode(Node):
             raise Problem("This process is starting.")
         return await self.core.decide(request)
 
+    async def decide_together(self, requests: Sequence[Request]) -> Answer:
+        """What its door does with an atomic batch of one account."""
+        writer = None if self.core is None else self.core.writer_of(self.core.partition_of(requests[0]))
+        if writer is None:
+            raise Problem("This process does not write the account.")
+        return await writer.submit(together(requests))
+
 
 class RelayNode(Node):
     """The process that publishes the log."""
 
     kind = "relay"
 
-    def __init__(self, partitions: int, *args: Any) -> None:
+    def __init__(self, partitions: int, name: str, around: Surroundings) -> None:
         self._partitions = partitions
-        super().__init__(*args)
+        super().__init__(name, around)
 
     async def _live(self) -> None:
         pool = cast("EventsPool", self.pool)
@@ -214,9 +228,9 @@ class ConsumerNode(Node):
 
     kind = "consumer"
 
-    def __init__(self, partitions: int, *args: Any) -> None:
+    def __init__(self, partitions: int, name: str, around: Surroundings) -> None:
         self._partitions = partitions
-        super().__init__(*args)
+        super().__init__(name, around)
 
     async def _live(self) -> None:
         feed = SimFeed(LedgerLog(cast("Pool", self.pool)), self.chance)

@@ -154,6 +154,26 @@ def _accounts_due(tables: Tables, args: Args) -> Answer:
     return [Row({name: row[name] for name in ("app", "user_id", "asset", "due_at")}) for row in rows[:limit]], None
 
 
+def _resets_due(tables: Tables, args: Args) -> Answer:
+    app, due_at, partitions = args
+    rows = [row for row in tables.accounts.values() if row["app"] == app and row["partition"] in partitions]
+    waiting = {row["partition"] for row in rows if row["due_at"] is not None and row["due_at"] <= due_at}
+    return [Row(partition=partition) for partition in sorted(waiting)], None
+
+
+def _lots_beginning(tables: Tables, args: Args) -> Answer:
+    after, last, app, effective_at, limit = args
+    rows = [row for name, row in sorted(tables.lots.items()) if after < name <= last and row["app"] == app]
+    found = [row for row in rows if row["effective_at"] == effective_at]
+    return [Row({name: row[name] for name in ("id", "user_id", "asset")}) for row in found[:limit]], None
+
+
+def _resets_told(tables: Tables, args: Args) -> Answer:
+    app, user, keys = args
+    rows = (tables.results.get((app, user, key, "@clock")) for key in keys)
+    return [Row(key=row["key"], body=row["body"]) for row in rows if row is not None], None
+
+
 def _transfers_waiting(tables: Tables, args: Args) -> Answer:
     partitions, limit = args
     rows = [
@@ -308,6 +328,9 @@ _STATEMENTS: tuple[tuple[str, Statement], ...] = (
     ("SELECT object, app, user_id, asset, position,", Statement("objects", None, _objects, plain=True)),
     ("SELECT app, version, document, applied_at FROM configs", Statement("configs", None, _latest_configs)),
     ("(SELECT app, user_id, asset, due_at FROM accounts", Statement("due", None, _accounts_due)),
+    ("SELECT DISTINCT partition FROM accounts WHERE due_at", Statement("resets_due", None, _resets_due)),
+    ("SELECT id, user_id, asset FROM lots WHERE id >", Statement("lots_beginning", None, _lots_beginning)),
+    ("SELECT key, body FROM results", Statement("resets_told", None, _resets_told)),
     ("SELECT type, time, payload, correlation_id FROM events", Statement("debit", None, _debit, plain=True)),
     ("SELECT EXISTS (SELECT FROM results", Statement("retention", None, _no)),
     ("SELECT EXISTS (SELECT FROM quotes", Statement("quotes_over", None, _no)),

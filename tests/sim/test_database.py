@@ -48,7 +48,7 @@ async def _ask(connection: Connection, sql: str, args: Any, expected: Any) -> An
         return error
 
 
-@pytest.mark.parametrize("seed", [1, 3, 8, 12])
+@pytest.mark.parametrize("seed", [1, 3, 14, 15])
 def test_postgresql_answers_the_same(database: Database, seed: int) -> None:
     """Every read, every refused append and every transaction of a run, one after another."""
     scripts: list[Script] = []

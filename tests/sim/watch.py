@@ -32,8 +32,9 @@ from tests.sim.tables import Row, Tables, rows_of
 
 _JSON = frozenset({"card", "cost_basis", "origin", "slices"})
 _TOLD = frozenset({"append", "take_over", "renew", "relay_advance", "COMMIT"})
-_SILENT = frozenset({"quote", "config", "account.freeze", "account.unfreeze", "account.budgets"})
+_SILENT = frozenset({"quote", "config", "account.freeze", "account.unfreeze", "account.budgets", "account.plan"})
 """Commands that may find things as they are to be."""
+_NOT_FOUND = frozenset({"hold_not_found", "charge_not_found", "grant_not_found", "quote_not_found"})
 _OUTCOMES_ONLY = frozenset({"ledger.command_refused.v1", "ledger.command_repeated.v1"})
 
 
@@ -71,6 +72,9 @@ class Watch:
     trace: list[tuple[Any, ...]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    together: list[list[Asked]] = field(default_factory=list)
+    """The commands of each batch that is done as a whole or not at all."""
+
     looks: list[Look] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     moment: int = 0
@@ -186,6 +190,7 @@ class Watch:
         self._check_clearing(checks)
         self._check_answers()
         self._check_once()
+        self._check_together()
 
     def _check_looks(self, looks: list[Look], check: PartitionCheck) -> None:
         """I9: a read equals the fold at its stated position."""
@@ -256,7 +261,7 @@ class Watch:
             if asked.answered is None:
                 self.wrong("I7", f"{asked.kind} {asked.key} has no outcome")
                 continue
-            if asked.status == 404 and not asked.kind.startswith("account."):
+            if asked.status == 404 and orjson.loads(asked.body)["code"] in _NOT_FOUND:
                 self.wrong("I5", f"{asked.kind} {asked.key}: what there is was not found")
             happened += [(asked.sent, "sent", asked), (asked.answered, "answered", asked)]
             result = stored.get((asked.caller, asked.key))
@@ -305,6 +310,21 @@ class Watch:
         for key, transactions in effects.items():
             if len(transactions) > 1:
                 self.wrong("I6", f"{key} has taken effect {len(transactions)} times")
+
+    def _check_together(self) -> None:
+        """What is to be done as one was done whole, in one transaction, or not at all."""
+        stored = {(row["caller"], row["key"]) for row in self.tables.results.values()}
+        transactions: dict[tuple[str, str], str] = {}
+        for rows in self.tables.events.values():
+            for row in rows:
+                transactions[row["actor"], row["idempotency_key"]] = row["transaction_id"]
+        for batch in self.together:
+            keys = [(asked.caller, asked.key) for asked in batch]
+            done = [key in stored for key in keys]
+            if any(done) != all(done):
+                self.wrong("batch", f"{done.count(True)} of the {len(done)} commands of {keys[0]} were done")
+            if len({transactions[key] for key in keys if key in transactions}) > 1:
+                self.wrong("batch", f"{keys[0]} was done in several transactions")
 
     def check_consumed(self, partitions: int) -> None:
         """I10: what the consumer made of the log is the log."""

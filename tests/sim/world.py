@@ -8,21 +8,24 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from unittest.mock import patch
 
 from libs.events.ids import UlidSource
-from libs.service.clock import to_datetime
 from services.ledger.store.log_source import COMMANDS_TOPIC, EVENTS_TOPIC
 from services.ledger.writer.surroundings import Limits
+from tests.sim.app import USERS, ZONE
 from tests.sim.bus import Broker, SimBus
+from tests.sim.calendar import Calendar
 from tests.sim.chance import Chance
 from tests.sim.database import Database
 from tests.sim.loop import HOST, Loop
-from tests.sim.nodes import START_US, ConsumerNode, LedgerNode, Node, RelayNode
+from tests.sim.nodes import ConsumerNode, LedgerNode, Node, RelayNode, Surroundings
 from tests.sim.tables import HeadRow, Tables
+from tests.sim.tariff import check_tariff, untold_month
 from tests.sim.trouble import Trouble
 from tests.sim.watch import Watch
-from tests.sim.workload import USERS, Caller, Scene, Sender
+from tests.sim.workload import Caller, Scene, Sender
 
 CONVERGE_S = 90.0
 """Virtual seconds after the last fault within which all must be answered, published, consumed and settled."""
@@ -51,6 +54,7 @@ class World:
         self.chance = Chance(seed)
         random = self.chance.random
         self.loop = Loop(random)
+        self.calendar = Calendar(self.loop)
         self.partitions = random.choice((1, 2, 4))
         self.shards = 2 if self.partitions > 1 and random.random() < 0.25 else 1
         heads = {number: HeadRow(number, str(number % self.shards)) for number in range(self.partitions)}
@@ -65,6 +69,7 @@ class World:
         self.wanted: list[Callable[[], Node]] = []
         self.running: dict[int, Node] = {}
         self._names = itertools.count(1)
+        self._around = Surroundings(self.loop, self.calendar, self.chance, self.database, self.broker)
         batch = random.choice((2, 8, 64))
         # Memory that is just as large as it must be, or ample.
         accounts, recent = random.choice(((200_000, 50_000), (2 * batch + 1, 8 * batch)))
@@ -80,23 +85,15 @@ class World:
 
     def new_ledger(self, shard: str) -> Node:
         """A process of the ledger for a shard."""
-        return self.start(
-            lambda name: LedgerNode(
-                shard, self.partitions, self._limits, name, self.loop, self.chance, self.database, self.broker
-            )
-        )
+        return self.start(lambda name: LedgerNode(shard, self.partitions, self._limits, name, self._around))
 
     def new_relay(self) -> Node:
         """A relay."""
-        return self.start(
-            lambda name: RelayNode(self.partitions, name, self.loop, self.chance, self.database, self.broker)
-        )
+        return self.start(lambda name: RelayNode(self.partitions, name, self._around))
 
     def new_consumer(self) -> Node:
         """A consumer."""
-        return self.start(
-            lambda name: ConsumerNode(self.partitions, name, self.loop, self.chance, self.database, self.broker)
-        )
+        return self.start(lambda name: ConsumerNode(self.partitions, name, self._around))
 
     def ledgers(self) -> list[LedgerNode]:
         """The processes of the ledger that have not ended."""
@@ -116,13 +113,14 @@ class World:
         working = asyncio.ensure_future(self._work())
         troubling = asyncio.ensure_future(trouble.run())
         until = random.choice((3.0, 6.0, 12.0))
+        passing = asyncio.ensure_future(self._pass(until))
         await asyncio.sleep(until)
         troubling.cancel()
         trouble.heal()
         chance.on = False
         self.watch.note("healed")
         healed_at = self.loop.time()
-        while not (working.done() and self._converged()):
+        while not (working.done() and passing.done() and self._converged()):
             if self.loop.time() - healed_at > CONVERGE_S or self.loop.steps > STEPS_MAX:
                 self.watch.wrong("converge", f"not within {CONVERGE_S} s: {self._missing(working.done())}")
                 break
@@ -133,8 +131,10 @@ class World:
             self.watch.wrong("loop", repr(failure.get("exception") or failure))
         self.watch.check_books(self.partitions)
         self.watch.check_consumed(self.partitions)
-        if working.done():
-            working.result()
+        check_tariff(self.tables, self._late(), self.watch.wrong)
+        for task in (working, passing):
+            if task.done():
+                task.result()
 
     async def _keep(self) -> None:
         """Start again what has ended, as whoever runs the processes does."""
@@ -150,9 +150,10 @@ class World:
 
     async def _work(self) -> None:
         random = self.chance.random
-        users = USERS[: random.choice((3, 4, len(USERS)))]
-        scene = Scene(self.loop, self.chance, self.watch, self.ledgers, users)
-        await Caller("admin", scene).configure()
+        users = list(USERS[: random.choice((3, 4, len(USERS)))])
+        scene = Scene(self.loop, self.calendar, self.chance, self.watch, self.ledgers, users)
+        admin = Caller("admin", scene)
+        await admin.configure(0)
         sender = Sender(scene, SimBus(self.broker, self.chance), self.partitions)
         # Now and then, or all at once: then batches are decided while others commit.
         count, pause_s = random.choice(((random.randint(1, 4), 0.3), (random.randint(1, 4), 0.3), (8, 0.003)))
@@ -160,24 +161,57 @@ class World:
         works = [*callers, sender.work(random.choice((0, 4, 12)), 0.4)]
         if random.random() < 0.2:
             works.append(sender.garbage())
+        if random.random() < 0.3:
+            works.append(self._change(admin))
         await asyncio.gather(*works)
+
+    async def _change(self, admin: Caller) -> None:
+        """At some time other plans."""
+        await asyncio.sleep(6.0 * self.chance.random.random())
+        await admin.configure(1)
+
+    async def _pass(self, until_s: float) -> None:
+        """Let months go by, in some runs: the last moments before each, and what begins with it, are lived through."""
+        random = self.chance.random
+        leaps = random.choice((0, 0, 1, 2, 4))
+        for _ in range(leaps):
+            await asyncio.sleep(until_s / leaps * random.uniform(0.2, 1.2))
+            before = timedelta(seconds=2.0 * random.random(), days=random.choice((0, 0, 0, 2)))
+            self.calendar.leap(random.choice((1, 1, 1, 2, 7)), before, ZONE)
+            self.watch.note("time passes", self.calendar.now())
 
     def _converged(self) -> bool:
         return not self._missing(done=True)
 
+    def _late(self) -> datetime:
+        """What was due before this ought to have happened."""
+        return self.calendar.now() - timedelta(seconds=SWEPT_S)
+
     def _missing(self, done: bool) -> str:
         """What is not done yet, in words; "" when all is."""
-        tables = self.tables
         if not done:
             waiting = [asked.key for asked in self.watch.asked if asked.answered is None]
             return f"unanswered {waiting[:3]}"
+        return self._undecided() or self._unheard()
+
+    def _undecided(self) -> str:
+        """What the ledger has still to do by itself."""
+        tables = self.tables
         for transfer in tables.transfers.values():
             if transfer["status"] in ("pending", "refused"):
                 return f"transfer {transfer['id']} is {transfer['status']}"
-        late = to_datetime(START_US + round((self.loop.time() - SWEPT_S) * 1e6))
+        late = self._late()
         for (_, user, _), account in tables.accounts.items():
             if account["due_at"] is not None and account["due_at"] < late:
                 return f"the account of {user} is due since {account['due_at']}"
+        month = untold_month(tables, late)
+        if month is not None:
+            return f"the resets of {month} are not told of"
+        return ""
+
+    def _unheard(self) -> str:
+        """What is still to be published or consumed."""
+        tables = self.tables
         for number, head in tables.heads.items():
             published = tables.relay.get((EVENTS_TOPIC, number))
             if head.position and (published is None or published["seq"] < head.position):
