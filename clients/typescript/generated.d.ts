@@ -1345,6 +1345,7 @@ export interface Quote {
   price_version: number;
   valid_until: string;
   affordable: boolean | null;
+  budget: string | null;
   settled: string | null;
   held: string | null;
   owed: string | null;
@@ -1392,9 +1393,9 @@ export interface QuoteItem {
   key: string;
 }
 
-/** What a quote would take of a lot. */
+/** What a quote would take of a lot; `lot` is null for the allowance that an account would open with. */
 export interface QuoteSlice {
-  lot: string;
+  lot: string | null;
   amount: string;
   source: string;
   expires_at: string | null;

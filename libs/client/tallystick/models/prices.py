@@ -21,10 +21,10 @@ class QuoteLine(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteSlice(Answer):
-    """Credits that a quote would take from one lot."""
+    """Credits that a quote would take from one lot; from none yet where the account would open with it."""
 
-    lot: str
     amount: Decimal
+    lot: str | None = None
     source: str | None = None
     expires_at: datetime | None = None
 
@@ -33,7 +33,8 @@ class QuoteSlice(Answer):
 class Quote(Answer):
     """What something costs by `price_version`, for a charge or a hold that names it before `valid_until`.
 
-    With a user, `affordable` says whether `available` covers it, and `slices` which lots it would come from.
+    With a user, `affordable` says whether a charge would be taken, `budget` which budget would refuse it, and `slices`
+    which lots it would come from.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Quote(Answer):
     price_version: int | None = None
     valid_until: datetime | None = None
     affordable: bool | None = None
+    budget: str | None = None
     available: Decimal | None = None
     slices: tuple[QuoteSlice, ...] = ()
     lines: tuple[QuoteLine, ...] = ()

@@ -22,9 +22,9 @@ class PricedLine(UsedUnit):
 
 
 class QuoteSlice(Answer):
-    """What a quote would take of a lot."""
+    """What a quote would take of a lot; `lot` is null for the allowance that an account would open with."""
 
-    lot: str
+    lot: str | None
     amount: Credits
     source: str
     expires_at: Time | None
@@ -46,7 +46,11 @@ class Priced(Answer):
 
 
 class Quote(Answer):
-    """What something costs, promised until `valid_until`; of a user, whether it is there, and in which lots."""
+    """What something costs, promised until `valid_until`; of a user, whether it is there, and in which lots.
+
+    `affordable` is whether a charge under the same `member` would be taken now; `budget` is the one that would not
+    allow it.
+    """
 
     id: str
     user: str | None
@@ -55,6 +59,7 @@ class Quote(Answer):
     price_version: int
     valid_until: Time
     affordable: bool | None
+    budget: str | None
     settled: Credits | None
     held: Credits | None
     owed: Credits | None

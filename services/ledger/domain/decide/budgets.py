@@ -92,6 +92,15 @@ def check(recorder: Recorder, asked: list[Claim], required: int) -> None:
             raise _exceeded(recorder, each, required)
 
 
+def refusing(recorder: Recorder, labels: cmd.Labels, amount: int) -> str | None:
+    """The name of the budget that would refuse a charge of this amount, if one would."""
+    try:
+        check(recorder, claims(recorder, labels), amount)
+    except Rejected as refused:
+        return str(refused.extra["budget"])
+    return None
+
+
 def _exceeded(recorder: Recorder, claim: Claim, required: int) -> Rejected:
     budget, count = claim.budget, claim.count
     limit, used = recorder.amount(budget.limit), recorder.amount(count.used)

@@ -9,6 +9,7 @@ from typing import Any
 from services.ledger.domain import commands as cmd
 from services.ledger.domain import events as ev
 from services.ledger.domain.codec import format_time, plain
+from services.ledger.domain.decide import budgets
 from services.ledger.domain.decide.recorder import Decision, Recorder, split
 from services.ledger.domain.pricing.card import RateCard
 from services.ledger.domain.pricing.cost import cost, counts
@@ -94,7 +95,7 @@ def _quoted(recorder: Recorder, quote: str) -> QuoteRecord:
 def quote(recorder: Recorder, command: cmd.Quote) -> Decision:
     """What something costs now, promised until the app's `quote_ttl_s` is over; nothing of it is recorded.
 
-    For a user: whether it could be charged now, and which lots it would come from.
+    For a user: whether it could be charged now or which budget forbids it, and which lots it would come from.
     """
     profile = recorder.account.profile
     quote_id = recorder.context.ids.new("quote")
@@ -119,38 +120,40 @@ def quote(recorder: Recorder, command: cmd.Quote) -> Decision:
         "amount": recorder.amount(found.amount),
         "price_version": card.version,
         "valid_until": format_time(valid_until),
-        **_from_account(recorder, command.service, found.amount),
+        **_from_account(recorder, command, found.amount),
         "lines": priced["lines"],
         "priced": priced,
     }
     return Decision(201, body, record)
 
 
-def _from_account(recorder: Recorder, service: str | None, amount: int) -> dict[str, Any]:
+def _from_account(recorder: Recorder, command: cmd.Quote, amount: int) -> dict[str, Any]:
     """What a quote says of its user's account; of nobody's, nothing."""
-    account = recorder.account
-    if not account.profile.user:
-        nothing = dict.fromkeys(("affordable", "available", "settled", "held", "owed"))
+    before = recorder.account
+    if not before.profile.user:
+        nothing = dict.fromkeys(("affordable", "budget", "available", "settled", "held", "owed"))
         return {**nothing, "slices": []}
-    available, slices = account.available(service), split(account.burn_order(service), amount)
-    if not account.version:
+    if not before.version:
         # A charge would open it, and it would begin with what the app gives everybody.
-        opened = Recorder(account, recorder.context)
-        opened.open()
-        available = opened.account.available(service)
+        recorder = Recorder(before, recorder.context)
+        recorder.open()
+    account = recorder.account
+    available = account.available(command.service)
+    budget = budgets.refusing(recorder, command.labels, amount)
     spendable = account.profile.closed_at is None and not account.profile.frozen
-    lots = account.lots
     return {
-        "affordable": spendable and amount <= available,
+        "affordable": spendable and amount <= available and budget is None,
+        "budget": budget,
         "available": recorder.amount(available),
         "slices": [
             {
-                "lot": s.lot,
+                # What only a charge would make has no name yet.
+                "lot": s.lot if s.lot in before.lots else None,
                 "amount": recorder.amount(s.amount),
-                "source": lots[s.lot].terms.source,
-                "expires_at": _time(lots[s.lot].terms.expires_at),
+                "source": account.lots[s.lot].terms.source,
+                "expires_at": _time(account.lots[s.lot].terms.expires_at),
             }
-            for s in slices
+            for s in split(account.burn_order(command.service), amount)
         ],
     }
 

@@ -142,6 +142,45 @@ async def test_a_quote_belongs_to_its_user_or_to_everybody(api: Api) -> None:
     assert (await api.post("/charges", {"user": "ann", "quote": unknown}, status=404))["code"] == "quote_not_found"
 
 
+async def test_a_quote_names_the_budget_that_would_refuse_it(api: Api) -> None:
+    await api.grant("ann", "100")
+    manager = api.as_("manager")
+    budgets = [
+        {"name": "each", "member": "*", "period": "day", "limit": "7", "hard": True},
+        {"name": "ours", "period": "month", "limit": "12", "hard": True},
+        {"name": "told", "period": "month", "limit": "1", "hard": False},
+    ]
+    await manager.put("/accounts/ann/budgets", {"budgets": budgets})
+
+    async def asked(member: str | None) -> tuple[bool, str | None]:
+        more = {} if member is None else {"member": member}
+        quote = await api.post("/quotes", {"user": "ann", "price": "image", **more})
+        status = 201 if quote["affordable"] else 409
+        charged = await api.post("/charges", {"user": "ann", "quote": quote["id"], **more}, status=status)
+        assert charged.get("budget") == quote["budget"], "a charge says the same"
+        return quote["affordable"], quote["budget"]
+
+    assert await asked("bea") == (True, None)
+    assert await asked("bea") == (False, "each")
+    assert await asked("cem") == (True, None)
+    assert await asked(None) == (False, "ours")
+    anybodys = await api.post("/quotes", {"price": "image"})
+    assert (anybodys["affordable"], anybodys["budget"]) == (None, None)
+
+
+async def test_a_quote_for_somebody_new_is_out_of_what_the_app_gives_everybody(api: Api) -> None:
+    plan = {"limit": "8", "default": True}
+    await api.as_("admin").put("/config", {**DOCUMENT, "prices": PRICES, "allowances": {"free": plan}})
+    quote = await api.post("/quotes", {"user": "new", "price": "image"})
+    assert (quote["affordable"], quote["available"], quote["settled"]) == (True, "8.00", "0.00")
+    (part,) = quote["slices"]
+    assert (part["lot"], part["amount"], part["source"]) == (None, "5.00", "allowance")
+    assert part["expires_at"] is not None
+    await api.as_("manager").post("/accounts/new/freeze", {}, status=200)
+    known = await api.post("/quotes", {"user": "new", "price": "image"})
+    assert (known["affordable"], known["slices"][0]["lot"] is not None) == (False, True)
+
+
 async def test_a_quote_ends(api: Api) -> None:
     admin = api.as_("admin", app="trial")
     document = {**DOCUMENT, "prices": {**PRICES, "quote_ttl_s": 60}, "test_mode": {"clock_start": "2026-01-01T00:00Z"}}

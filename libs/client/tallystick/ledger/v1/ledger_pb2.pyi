@@ -3951,7 +3951,10 @@ Global___Problem: _TypeAlias = Problem  # noqa: Y015
 
 @_typing.final
 class Quote(_message.Message):
-    """What something costs, promised until `valid_until`; of a user, whether it is there, and in which lots."""
+    """What something costs, promised until `valid_until`; of a user, whether it is there, and in which lots.
+    `affordable` is whether a charge under the same `member` would be taken now; `budget` is the one that would
+    not allow it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3962,6 +3965,7 @@ class Quote(_message.Message):
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     AFFORDABLE_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     SETTLED_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     OWED_FIELD_NUMBER: _builtins.int
@@ -3978,6 +3982,7 @@ class Quote(_message.Message):
     price_version: _builtins.int
     valid_until: _builtins.str
     affordable: _builtins.bool
+    budget: _builtins.str
     settled: _builtins.str
     held: _builtins.str
     owed: _builtins.str
@@ -4000,6 +4005,7 @@ class Quote(_message.Message):
         price_version: _builtins.int = ...,
         valid_until: _builtins.str = ...,
         affordable: _builtins.bool | None = ...,
+        budget: _builtins.str | None = ...,
         settled: _builtins.str | None = ...,
         held: _builtins.str | None = ...,
         owed: _builtins.str | None = ...,
@@ -4010,14 +4016,16 @@ class Quote(_message.Message):
         position: _builtins.int = ...,
         partition: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_held", b"_held", "_owed", b"_owed", "_settled", b"_settled", "_user", b"_user", "affordable", b"affordable", "available", b"available", "held", b"held", "owed", b"owed", "priced", b"priced", "settled", b"settled", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_budget", b"_budget", "_held", b"_held", "_owed", b"_owed", "_settled", b"_settled", "_user", b"_user", "affordable", b"affordable", "available", b"available", "budget", b"budget", "held", b"held", "owed", b"owed", "priced", b"priced", "settled", b"settled", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_held", b"_held", "_owed", b"_owed", "_settled", b"_settled", "_user", b"_user", "affordable", b"affordable", "amount", b"amount", "asset", b"asset", "available", b"available", "held", b"held", "id", b"id", "lines", b"lines", "owed", b"owed", "partition", b"partition", "position", b"position", "price_version", b"price_version", "priced", b"priced", "settled", b"settled", "slices", b"slices", "user", b"user", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affordable", b"_affordable", "_available", b"_available", "_budget", b"_budget", "_held", b"_held", "_owed", b"_owed", "_settled", b"_settled", "_user", b"_user", "affordable", b"affordable", "amount", b"amount", "asset", b"asset", "available", b"available", "budget", b"budget", "held", b"held", "id", b"id", "lines", b"lines", "owed", b"owed", "partition", b"partition", "position", b"position", "price_version", b"price_version", "priced", b"priced", "settled", b"settled", "slices", b"slices", "user", b"user", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__affordable: _TypeAlias = _typing.Literal["affordable"]  # noqa: Y015
     _WhichOneofArgType__affordable: _TypeAlias = _typing.Literal["_affordable", b"_affordable"]  # noqa: Y015
     _WhichOneofReturnType__available: _TypeAlias = _typing.Literal["available"]  # noqa: Y015
     _WhichOneofArgType__available: _TypeAlias = _typing.Literal["_available", b"_available"]  # noqa: Y015
+    _WhichOneofReturnType__budget: _TypeAlias = _typing.Literal["budget"]  # noqa: Y015
+    _WhichOneofArgType__budget: _TypeAlias = _typing.Literal["_budget", b"_budget"]  # noqa: Y015
     _WhichOneofReturnType__held: _TypeAlias = _typing.Literal["held"]  # noqa: Y015
     _WhichOneofArgType__held: _TypeAlias = _typing.Literal["_held", b"_held"]  # noqa: Y015
     _WhichOneofReturnType__owed: _TypeAlias = _typing.Literal["owed"]  # noqa: Y015
@@ -4031,6 +4039,8 @@ class Quote(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__available) -> _WhichOneofReturnType__available | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget) -> _WhichOneofReturnType__budget | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__held) -> _WhichOneofReturnType__held | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__owed) -> _WhichOneofReturnType__owed | None: ...
@@ -4043,7 +4053,7 @@ Global___Quote: _TypeAlias = Quote  # noqa: Y015
 
 @_typing.final
 class QuoteSlice(_message.Message):
-    """What a quote would take of a lot."""
+    """What a quote would take of a lot; `lot` is null for the allowance that an account would open with."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4058,18 +4068,23 @@ class QuoteSlice(_message.Message):
     def __init__(
         self,
         *,
-        lot: _builtins.str = ...,
+        lot: _builtins.str | None = ...,
         amount: _builtins.str = ...,
         source: _builtins.str = ...,
         expires_at: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "expires_at", b"expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "_lot", b"_lot", "expires_at", b"expires_at", "lot", b"lot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "amount", b"amount", "expires_at", b"expires_at", "lot", b"lot", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "_lot", b"_lot", "amount", b"amount", "expires_at", b"expires_at", "lot", b"lot", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
     _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    _WhichOneofReturnType__lot: _TypeAlias = _typing.Literal["lot"]  # noqa: Y015
+    _WhichOneofArgType__lot: _TypeAlias = _typing.Literal["_lot", b"_lot"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lot) -> _WhichOneofReturnType__lot | None: ...
 
 Global___QuoteSlice: _TypeAlias = QuoteSlice  # noqa: Y015
 
