@@ -164,3 +164,16 @@ class TestClocks:
         self._now[app] = now_us
         self._on_advance(app)
         return now_us
+
+
+class LateClocks(TestClocks):
+    """Test clocks whose database is opened after the application, with their routes, has been made."""
+
+    def __init__(self) -> None:
+        """Of no use before :meth:`open`."""
+
+    def open(
+        self, pool: Pool, clock_start: Callable[[str], int | None], clock: Clock, on_advance: Callable[[str], None]
+    ) -> None:
+        """What `TestClocks` is made of."""
+        super().__init__(pool, clock_start, clock, on_advance)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+    AnyConnection: TypeAlias = Connection | PoolConnectionProxy[asyncpg.Record]
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
+    AnyConnection = asyncpg.Connection | PoolConnectionProxy
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

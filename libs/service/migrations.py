@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 SERVICE_SOURCE = ("service", Path(__file__).parent / "schema")
 """The chassis's own tables (test clocks)."""
 
+RECORDS_SOURCE = ("records", Path(__file__).parent / "records")
+"""What services whose truth is in tables keep beside it: answers under idempotency keys, configurations."""
+
 LOCK_TIMEOUT_MS = 5_000
 RUNNER_LOCK_TIMEOUT_MS = 60_000
 STATEMENT_TIMEOUT_MS = 300_000

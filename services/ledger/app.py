@@ -16,7 +16,7 @@ from libs.events.bus import Bus
 from libs.events.tasks import end
 from libs.service.app import Lifespan, create_app, request_id_of
 from libs.service.auth import Authenticator
-from libs.service.clock import Clock, SystemClock, TestClocks
+from libs.service.clock import Clock, LateClocks, SystemClock, TestClocks
 from libs.service.db import Connection, Pool, connect, create_pool, ping
 from libs.service.health import Health, NotReady
 from libs.service.middleware import BODY_BYTES_MAX
@@ -50,19 +50,6 @@ CLOSE_S = 5.0
 """How long a pool waits for connections that are in use, before it cuts them."""
 STATEMENT_TIMEOUT_MS = 3_000
 """Of the writer's reads and of jobs, which take milliseconds."""
-
-
-class LateClocks(TestClocks):
-    """Test clocks whose database is opened after the application, with their routes, has been made."""
-
-    def __init__(self) -> None:
-        """Of no use before :meth:`open`."""
-
-    def open(
-        self, pool: Pool, clock_start: Callable[[str], int | None], clock: Clock, on_advance: Callable[[str], None]
-    ) -> None:
-        """What `TestClocks` is made of."""
-        super().__init__(pool, clock_start, clock, on_advance)
 
 
 def build(settings: LedgerSettings, clock: Clock | None = None) -> FastAPI:

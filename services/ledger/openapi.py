@@ -9,8 +9,9 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from libs.service.clock import LateClocks
 from libs.service.settings import ServiceSettings
-from services.ledger.app import LateClocks, assemble
+from services.ledger.app import assemble
 
 FILE = Path(__file__).parents[2] / "docs" / "contracts" / "ledger" / "openapi.json"
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.service.bodies import parse_body, parse_query
-from libs.service.problems import invalid
+from libs.service.config_api import PutQuery
+from libs.service.configs import canonical_data, differences, expected_version, version_tag
 from services.ledger.api import answers
 from services.ledger.api.contract import described
 from services.ledger.api.support import (
@@ -25,7 +24,7 @@ from services.ledger.api.support import (
     permitted,
     staff,
 )
-from services.ledger.domain.config import AppConfig, ConfigDocument, canonical_data, check_successor, differences
+from services.ledger.domain.config import AppConfig, ConfigDocument, check_successor
 from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import Origin
 from services.ledger.refusals import problem_of
@@ -34,19 +33,6 @@ from services.ledger.requests import Request as Command
 from services.ledger.writer.log import APP_ACCOUNT
 
 router = APIRouter(prefix="/v1", tags=["configuration"])
-_VERSION = re.compile(r'"([0-9]{1,9})"', re.ASCII)
-
-
-class PutQuery(BaseModel):
-    """The query of `PUT /v1/config`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    dry_run: bool = Field(False, description="Say what would change, and change nothing.")
-
-
-def _tag(version: int) -> dict[str, str]:
-    return {"ETag": f'"{version}"'}
 
 
 @router.get(
@@ -59,7 +45,7 @@ async def get_config(request: Request) -> Response:
     await core.configs.refresh()
     config = await core.config(principal.app)
     body = {"app": config.app, "version": config.version, "config": config.document.model_dump(mode="json")}
-    return json_response(body, headers=_tag(config.version))
+    return json_response(body, headers=version_tag(config.version))
 
 
 @router.put(
@@ -79,7 +65,7 @@ async def put_config(request: Request) -> Response:
     core = core_of(request)
     raw = await request.body()
     document = parse_body(ConfigDocument, raw)
-    expected = _expected(request)
+    expected = expected_version(request)
     if parse_query(PutQuery, request.query_params).dry_run:
         await core.configs.refresh()
         return _difference(principal.app, core.configs.get(principal.app), document)
@@ -95,18 +81,8 @@ async def put_config(request: Request) -> Response:
     response = answer_response(decided)
     config = core.configs.get(principal.app)
     if decided.status == 200 and config is not None:
-        response.headers.update(_tag(config.version))
+        response.headers.update(version_tag(config.version))
     return response
-
-
-def _expected(request: Request) -> int | None:
-    header = request.headers.get("if-match")
-    if header is None:
-        return None
-    match = _VERSION.fullmatch(header)
-    if match is None:
-        raise invalid("invalid_if_match", "If-Match", 'A version in quotes, such as "3", as ETag gives it.')
-    return int(match[1])
 
 
 def _difference(app: str, current: AppConfig | None, document: ConfigDocument) -> Response:

@@ -1,165 +1,23 @@
-"""What the OpenAPI document says of a route that takes the bare request: made from the models that it parses with."""
+"""What the OpenAPI document says of the ledger's routes: as for every service, and what refuses its writes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from http import HTTPStatus
-from types import UnionType
-from typing import Any
+from functools import partial
 
-from fastapi import FastAPI
-from pydantic import BaseModel
+from libs.service import contract
+from libs.service.contract import completed, inlined, schema_of
 
-from services.ledger.api.problem import Problem
+__all__ = ["completed", "described", "inlined", "schema_of"]
 
-PROBLEM = {"$ref": "#/components/schemas/Problem"}
-_EVERYWHERE = (
-    "400 invalid_request",
-    "401 token_missing",
-    "401 token_invalid",
-    "401 token_expired",
-    "403 scope_missing",
-    "403 wrong_app",
-    "503 unavailable",
+described = partial(
+    contract.described,
+    refused_writes=(
+        *contract.WRITES,
+        "404 app_not_found",
+        "404 unknown_asset",
+        "429 overloaded",
+        "503 read_only",
+        "503 not_leader",
+    ),
 )
-_WRITES = (
-    "400 idempotency_key_missing",
-    "404 app_not_found",
-    "404 unknown_asset",
-    "413 body_too_large",
-    "422 idempotency_key_reused",
-    "429 overloaded",
-    "503 read_only",
-    "503 not_leader",
-)
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "description": "Makes the write happen once: a repeat gets the first answer, for 35 days.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-}
-_APP = {
-    "name": "Tallystick-App",
-    "in": "header",
-    "required": False,
-    "description": "The app that a token of several apps speaks for.",
-    "schema": {"type": "string"},
-}
-
-_EVENT = {
-    "type": "object",
-    "description": "One event of the stream: its fields as server-sent events have them. `data` is JSON.",
-    "properties": {"event": {"type": "string"}, "id": {"type": "string"}, "data": {"type": "string"}},
-}
-_LAST_EVENT = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "required": False,
-    "description": "The `id` of the last event that was seen: the stream goes on behind it. `0`: from the first one.",
-    "schema": {"type": "string"},
-}
-
-
-def inlined(schema: Any, definitions: dict[str, Any] | None = None) -> Any:
-    """A JSON schema without references: what they point at is put in their place."""
-    if isinstance(schema, list):
-        return [inlined(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    definitions = schema.get("$defs", definitions) or {}
-    if "$ref" in schema:
-        found = inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-        return {**found, **{key: inlined(value, definitions) for key, value in schema.items() if key != "$ref"}}
-    inline = {key: inlined(value, definitions) for key, value in schema.items() if key != "$defs"}
-    if "discriminator" in inline:
-        # Its mapping would point at what is not there any more; the constants of the variants say the same.
-        inline["discriminator"] = {"propertyName": schema["discriminator"]["propertyName"]}
-    return inline
-
-
-def schema_of(model: type[BaseModel]) -> Any:
-    """The JSON schema of what a body may be."""
-    return inlined(model.model_json_schema(mode="validation"))
-
-
-def described(
-    *,
-    answer: type[BaseModel] | UnionType | None,
-    body: type[BaseModel] | None = None,
-    query: type[BaseModel] | None = None,
-    status: int = 200,
-    codes: Sequence[str] = (),
-    path: str = "",
-    key: bool | None = None,
-    media: Sequence[str] = (),
-    resumes: bool = False,
-) -> dict[str, Any]:
-    """Arguments of `add_api_route`: answer, refusals, body, query, headers. `key`: whether a write needs its key.
-
-    `resumes`: it is a stream, which `Last-Event-ID` takes up again.
-    """
-    writes = body is not None
-    refusals = [*_EVERYWHERE, *(_WRITES if writes else ()), *codes]
-    if key is False:
-        refusals.remove("400 idempotency_key_missing")
-    responses: dict[int | str, dict[str, Any]] = {status: {"model": answer} if answer is not None else {}}
-    if media:
-        responses[status]["content"] = {kind: {"schema": _EVENT if resumes else {"type": "string"}} for kind in media}
-    for number in sorted({code.partition(" ")[0] for code in refusals}):
-        names = sorted({code.partition(" ")[2] for code in refusals if code.startswith(number)})
-        responses[int(number)] = {
-            "description": f"{HTTPStatus(int(number)).phrase}: " + ", ".join(f"`{name}`" for name in names),
-            "content": {"application/problem+json": {"schema": PROBLEM}},
-        }
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("id", "user", "key")
-        if f"{{{name}}}" in path
-    ]
-    if writes:
-        parameters.append(_KEY if key is not False else {**_KEY, "required": False})
-    parameters.append(_APP)
-    if resumes:
-        parameters.append(_LAST_EVENT)
-    if query is not None:
-        parameters += _query_parameters(query)
-    extra: dict[str, Any] = {"parameters": parameters, "security": [{"bearer": []}]}
-    if body is not None:
-        required = bool(schema_of(body).get("required"))
-        extra["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema_of(body)}}}
-    return {"responses": responses, "openapi_extra": extra}
-
-
-def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
-    schema = schema_of(query)
-    parameters = []
-    for name, field in schema["properties"].items():
-        described_as = {"description": field.pop("description")} if "description" in field else {}
-        field.pop("title", None)
-        parameters.append(
-            {
-                "name": name,
-                "in": "query",
-                "required": name in schema.get("required", ()),
-                **described_as,
-                "schema": field,
-            }
-        )
-    return parameters
-
-
-def completed(app: FastAPI) -> FastAPI:
-    """The application, whose document now has what its routes refer to: the problem document and the bearer token."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = plain()
-        components = document.setdefault("components", {})
-        problem = inlined(Problem.model_json_schema(mode="serialization"))
-        components.setdefault("schemas", {})["Problem"] = problem
-        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
-    return app
+"""See :func:`libs.service.contract.described`."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
-
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from libs.service.app import principal_of, request_id_of
+from libs.service.app import request_id_of
 from libs.service.auth import Principal
-from libs.service.problems import MEDIA_TYPE, Problem, ScopeMissing, invalid
+from libs.service.problems import MEDIA_TYPE
+from libs.service.routes import KeyMissing, idempotency_key, json_response, permitted, staff, user_in_path
 from libs.service.tracing import format_traceparent, parse_traceparent
 from services.ledger.core import Core
 from services.ledger.domain.config import AppConfig
@@ -23,6 +19,29 @@ from services.ledger.requests import Answer
 from services.ledger.streams import Streams
 from services.ledger.transfers import Transfers
 
+__all__ = [
+    "ADJUST",
+    "CONFIG",
+    "EVENTS",
+    "GRANT",
+    "READ",
+    "SPEND",
+    "AnswerResponse",
+    "KeyMissing",
+    "answer_response",
+    "asset_of",
+    "core_of",
+    "idempotency_key",
+    "json_response",
+    "origin_of",
+    "own_account",
+    "permitted",
+    "staff",
+    "streams_of",
+    "transfers_of",
+    "user_in_path",
+]
+
 READ = "ledger:read"
 SPEND = "ledger:spend"
 GRANT = "ledger:grant"
@@ -30,21 +49,8 @@ ADJUST = "ledger:adjust"
 CONFIG = "ledger:config"
 EVENTS = "events:read"
 
-_USER = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-_KEY = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
-
-
 _JSON = b"application/json"
 _PROBLEM = MEDIA_TYPE.encode()
-
-
-class KeyMissing(Problem):
-    """A write came without its idempotency key."""
-
-    status = 400
-    code = "idempotency_key_missing"
-    title = "The header Idempotency-Key is needed"
-    next = "Send a key of your own making, and the same one when you send the request again."
 
 
 def core_of(request: Request) -> Core:
@@ -65,49 +71,12 @@ def streams_of(request: Request) -> Streams:
     return streams
 
 
-def permitted(request: Request, *scopes: str) -> Principal:
-    """The caller, who must have one of these scopes and speak for an app."""
-    principal = principal_of(request)
-    if not any(scope in principal.scopes for scope in scopes):
-        raise ScopeMissing(scopes[0])
-    principal.require_app()
-    return principal
-
-
-def staff(request: Request, *scopes: str) -> Principal:
-    """As :func:`permitted`, and not a user."""
-    principal = permitted(request, *scopes)
-    if principal.role == "user":
-        raise ScopeMissing(CONFIG)
-    return principal
-
-
-def user_in_path(request: Request) -> str:
-    """The user that the path names."""
-    user: str = request.path_params["user"]
-    if not _USER.fullmatch(user):
-        raise invalid("invalid_user", "user", "A user is 1 to 128 of the characters A-Z, a-z, 0-9 and . _ : -")
-    return user
-
-
 def own_account(request: Request) -> tuple[Principal, str]:
     """The caller and the user that the path names: a user reads its own account only."""
     principal = permitted(request, READ)
     user = user_in_path(request)
     principal.require_user(user)
     return principal, user
-
-
-def idempotency_key(request: Request, *, needed: bool = True) -> str:
-    """The key under which this write happens once: 1 to 200 printable ASCII characters."""
-    raw = dict(request.scope["headers"]).get(b"idempotency-key")
-    if raw is None:
-        if needed:
-            raise KeyMissing
-        return ""
-    if not _KEY.fullmatch(raw):
-        raise invalid("invalid_idempotency_key", "Idempotency-Key", "1 to 200 printable ASCII characters.")
-    return str(raw, "ascii")
 
 
 def origin_of(request: Request, principal: Principal, key: str) -> Origin:
@@ -132,11 +101,6 @@ def asset_of(config: AppConfig, name: str | None) -> str:
         return config.asset(name)
     except Rejected as rejected:
         raise problem_of(rejected) from None
-
-
-def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`content` as JSON."""
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 def answer_response(answer: Answer) -> Response:

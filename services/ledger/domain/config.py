@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -201,25 +200,9 @@ def compile_config(
     )
 
 
-def canonical_data(document: ConfigDocument) -> dict[str, Any]:
-    """The document as JSON data, defaults left out."""
-    return document.model_dump(mode="json", exclude_defaults=True)
-
-
 def canonical(document: ConfigDocument) -> str:
     """The document as canonical JSON text, defaults left out: what `config_applied` records."""
-    return orjson.dumps(canonical_data(document), option=orjson.OPT_SORT_KEYS).decode()
-
-
-def differences(before: Any, after: Any, path: str = "") -> list[dict[str, Any]]:
-    """What changes between two documents: a list of {path, before, after}, in order of the paths."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        return [
-            change
-            for key in sorted(before.keys() | after.keys())
-            for change in differences(before.get(key), after.get(key), f"{path}.{key}" if path else key)
-        ]
-    return [] if before == after else [{"path": path, "before": before, "after": after}]
+    return orjson.dumps(document.model_dump(mode="json", exclude_defaults=True), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def check_successor(current: ConfigDocument | None, new: ConfigDocument) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from libs.service.answers import Problem
 from services.ledger.api import answers
-from services.ledger.api.problem import Problem
 from services.ledger.grpc_api.rpcs import COMMANDS, READS, SERVICE, UNARY, snake
 
 FILE = "tallystick/ledger/v1/ledger.proto"

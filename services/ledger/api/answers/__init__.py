@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from libs.service.answers import Change, Config, Difference
 from services.ledger.api.answers.accounts import Account, AccountRecord, Accounts, State, Threshold, Thresholds
 from services.ledger.api.answers.base import Answer, Credits, Page, Time, Written
 from services.ledger.api.answers.batches import AccountAfter, Batch, Result
 from services.ledger.api.answers.budgets import Budget, BudgetCount, Budgets, BudgetsSet, MemberCount
-from services.ledger.api.answers.config import Change, Config, Difference
 from services.ledger.api.answers.feed import Feed, FeedStream
 from services.ledger.api.answers.holds import Capture, Hold, HoldRecord, Holds, Release
 from services.ledger.api.answers.lots import Cost, Lot, LotOrigin, Lots

@@ -1,19 +1,10 @@
-"""What all answers share: how credits and times are written, an answer, a write's answer, a page."""
+"""What all answers of the ledger share beside what every service's do: a write's answer."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from libs.service.answers import Answer, Credits, Page, Time
 
-from pydantic import BaseModel, ConfigDict, Field
-
-Credits = Annotated[str, Field(description="A decimal string at the asset's full scale.", examples=["12.50"])]
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-
-
-class Answer(BaseModel):
-    """Fields may be added; readers pass over those that they do not know."""
-
-    model_config = ConfigDict(extra="allow")
+__all__ = ["Answer", "Credits", "Page", "Time", "Written"]
 
 
 class Written(Answer):
@@ -25,10 +16,3 @@ class Written(Answer):
     available: Credits
     position: int
     partition: int
-
-
-class Page(Answer):
-    """One page of a list."""
-
-    next_cursor: str | None
-    has_more: bool

@@ -14,7 +14,6 @@ from services.ledger.domain.config import (
     canonical,
     check_successor,
     compile_config,
-    differences,
 )
 from services.ledger.domain.rejections import Rejected
 from services.ledger.domain.state import Threshold
@@ -103,15 +102,6 @@ def test_what_is_recorded_reads_back_as_the_same_document() -> None:
     assert ConfigDocument.model_validate_json(text) == full
     assert canonical(ConfigDocument.model_validate_json(text)) == text
     assert orjson.loads(canonical(document())) == ASSETS
-
-
-def test_differences_name_each_place_that_changes() -> None:
-    before = {"zone": "UTC", "assets": {"coins": {"scale": 0}}, "same": 1}
-    after = {"zone": "Asia/Riyadh", "assets": {"coins": {"scale": 0}, "gems": {"scale": 2}}, "same": 1}
-    assert differences(before, after) == [
-        {"path": "assets.gems", "before": None, "after": {"scale": 2}},
-        {"path": "zone", "before": "UTC", "after": "Asia/Riyadh"},
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What is done with codes, one transaction each."""

@@ -1,0 +1,3 @@
+"""The version that the service tells."""
+
+VERSION = "0.1.0"
