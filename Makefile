@@ -35,6 +35,7 @@ check: setup-dev ## Check style, types, layers and generated files
 	$(BIN)/lint-imports
 	$(BIN)/python -m deploy.generated check
 	$(BIN)/python -m services.ledger openapi check
+	$(BIN)/python -m services.codes openapi check
 
 format: setup-dev ## Put the code into its standard form
 	$(BIN)/ruff check --fix .
@@ -43,6 +44,7 @@ format: setup-dev ## Put the code into its standard form
 generate: setup-dev ## Write the generated files anew (contracts, settings page)
 	$(BIN)/python -m deploy.generated write
 	$(BIN)/python -m services.ledger openapi write
+	$(BIN)/python -m services.codes openapi write
 
 bench: setup-dev ## Measure the speed and print it beside what it should be
 	@exec $(BIN)/python -m bench

@@ -10,6 +10,7 @@ from pathlib import Path
 from deploy import stubs, typescript
 from libs.events import schemas
 from libs.service.settings import settings_markdown
+from services.codes.settings import CodesSettings
 from services.ledger.settings import LedgerSettings
 from services.meter.settings import MeterSettings
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 def settings_page() -> str:
     """Every setting of every service."""
-    return settings_markdown([LedgerSettings, MeterSettings])
+    return settings_markdown([LedgerSettings, CodesSettings, MeterSettings])
 
 
 PAGES: Mapping[str, Callable[[], str]] = {"docs/settings.md": settings_page, **typescript.PAGES}

@@ -24,12 +24,16 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: its processes, its topics (name → partitions), and what migrates its database, if it has one."""
+    """A service: its processes, its topics (name → partitions), and what migrates its database, if it has one.
+
+    ``secrets`` are files of random digits beside the keys, which are made once.
+    """
 
     name: str
     migrate: tuple[str, ...] | None
     processes: tuple[Process, ...]
     topics: Mapping[str, int]
+    secrets: tuple[str, ...] = ()
 
 
 LEDGER = Service(
@@ -43,9 +47,20 @@ LEDGER = Service(
     topics={"ledger.events": PARTITIONS_DEFAULT, "ledger.commands": PARTITIONS_DEFAULT},
 )
 
+CODES = Service(
+    name="codes",
+    migrate=("-m", "services.codes", "migrate"),
+    processes=(
+        Process("codes", ("-m", "services.codes", "serve")),
+        Process("codes-worker", ("-m", "services.codes", "worker"), port_offset=100),
+    ),
+    topics={"codes.events": PARTITIONS_DEFAULT},
+    secrets=("codes.pepper",),
+)
+
 METER = Service(name="meter", migrate=None, processes=(Process("meter", ("-m", "services.meter")),), topics={})
 
-SERVICES = (LEDGER,)
+SERVICES = (LEDGER, CODES)
 
 
 def services_of(environment: Mapping[str, str]) -> tuple[Service, ...]:

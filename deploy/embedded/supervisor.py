@@ -26,7 +26,7 @@ from deploy.embedded.postgres import PostgresServer
 from deploy.embedded.production import refuse_production
 from deploy.embedded.services import SERVICES, Process, Service
 from deploy.embedded.unit import Unit
-from libs.service.keys import ensure_keys
+from libs.service.keys import ensure_keys, ensure_secret
 from libs.service.settings import GRPC_OFFSET, PORTS
 
 APPS = Path(__file__).parents[1] / "apps"
@@ -96,6 +96,8 @@ class Supervisor:
         first = not (self.data / "postgres").exists()
         self.console.say(f"Starting on {self.data}{', which is new' if first else ''} …")
         ensure_keys(self.data / "keys", self.data / "keys" / "jwks.json")
+        for secret in [secret for service in self.services for secret in service.secrets]:
+            ensure_secret(self.data / "keys" / secret)
         postgres = self._start_servers(lock_fd)
         environment = self._environment()
         for service in self.services:

@@ -38,7 +38,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
 SHARED_KEYS = ("zone", "switches", "test_mode")
 """Keys that every service receives. Which app they are for is said by the token, never by a body."""
 
-SERVICES = ("ledger",)
+SERVICES = ("ledger", "codes")
 """The owners that this release has; keys of others are named and passed over."""
 
 

@@ -44,6 +44,12 @@ class CliSettings(ServiceSettings):
         description="Where other processes reach the ledger. Default: its port on this machine.",
     )
 
+    codes_url: str | None = Field(
+        None,
+        validation_alias="TALLYSTICK_CODES_URL",
+        description="Where other processes reach codes. Default: its port on this machine.",
+    )
+
     def url(self, service: str) -> str:
         """The address of a service, without a slash at the end."""
         configured: str | None = getattr(self, f"{service}_url")

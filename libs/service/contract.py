@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
+from pathlib import Path
 from types import UnionType
 from typing import Any
 
@@ -157,3 +161,20 @@ def completed(app: FastAPI) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def document(app: FastAPI) -> str:
+    """The application's document as it is committed."""
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def write_or_check(app: FastAPI, file: Path, verb: str) -> int:
+    """Write the application's document to `file`, or say where the one there differs; the process's exit code."""
+    wanted = document(app)
+    if verb == "write":
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(wanted, encoding="utf-8")
+        return 0
+    present = file.read_text(encoding="utf-8") if file.exists() else ""
+    sys.stdout.writelines(difflib.unified_diff(present.splitlines(True), wanted.splitlines(True), str(file), "served"))
+    return int(present != wanted)

@@ -38,9 +38,10 @@ def generate_key(directory: Path, kid: str) -> Path:
     return path
 
 
-def write_jwks(directory: Path, file: Path) -> list[str]:
-    """Write the public halves of all keys of `directory` to `file` in one step, and answer their key ids."""
-    keys = [_public_jwk(path) for path in sorted(directory.glob("*.pem"))]
+def write_jwks(directory: Path, file: Path, *further: Path) -> list[str]:
+    """Write the public halves of all keys of `directory`, and of `further` ones, to `file` in one step, and answer
+    their key ids."""
+    keys = [_public_jwk(path) for folder in (directory, *further) for path in sorted(folder.glob("*.pem"))]
     file.parent.mkdir(parents=True, exist_ok=True)
     # Readers see the old set or the new one, never a part of it.
     draft = file.with_name(f"{file.name}.{os.getpid()}.new")
@@ -54,6 +55,20 @@ def ensure_keys(directory: Path, jwks_file: Path) -> Path:
     path = newest_key(directory) or generate_key(directory, f"local-{os.urandom(4).hex()}")
     write_jwks(directory, jwks_file)
     return path
+
+
+def ensure_secret(path: Path) -> None:
+    """A file of 32 random bytes as hexadecimal digits, unless there is one; only its owner can read it."""
+    if path.exists():
+        return
+    # Under its name it is whole or not there at all.
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(32).hex().encode())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
 
 
 def newest_key(directory: Path) -> Path | None:

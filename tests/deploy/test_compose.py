@@ -85,10 +85,11 @@ def test_every_setting_is_one() -> None:
 
 
 def settings_classes() -> list[type[ServiceSettings]]:
+    from services.codes.settings import CodesSettings
     from services.ledger.settings import LedgerSettings
     from services.meter.settings import MeterSettings
 
-    return [LedgerSettings, MeterSettings]
+    return [CodesSettings, LedgerSettings, MeterSettings]
 
 
 def test_no_secret_has_a_default() -> None:

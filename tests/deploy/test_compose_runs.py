@@ -19,7 +19,7 @@ from deploy.embedded.admin import installation
 from deploy.embedded.child import Child
 from deploy.embedded.ports import LOOPBACK, free_port, is_taken
 from deploy.embedded.postgres import PostgresServer
-from deploy.embedded.services import LEDGER
+from deploy.embedded.services import CODES, LEDGER
 from deploy.embedded.tests.helpers import eventually
 from deploy.kafka.server import KafkaServer
 from libs.service.keys import read_jwks
@@ -32,6 +32,8 @@ SECRETS = {
     "POSTGRES_PASSWORD": "aaa",
     "LEDGER_OWNER_PASSWORD": "bbb",
     "LEDGER_PASSWORD": "ccc",
+    "CODES_OWNER_PASSWORD": "eee",
+    "CODES_PASSWORD": "fff",
     "GRAFANA_PASSWORD": "ddd",
 }
 READY_S = 30.0
@@ -39,6 +41,9 @@ APP = """
 app: shop
 assets:
   credits: {scale: 2}
+codes:
+  samples:
+    GIFT10: {amount: "10"}
 """
 
 
@@ -49,13 +54,17 @@ class Network:
         require_kafka()
         self.services = compose(**SECRETS)["services"]
         # Below the ports that the system gives to clients.
-        ports = [1 + process.port_offset for process in LEDGER.processes] + [1001]
+        ports = [1 + process.port_offset for process in LEDGER.processes] + [1001, 3, 103]
         self.port_base = next(
             base
             for base in range(10_000 + free_port() % 12_000, 30_000, 7)
             if not any(is_taken(base + port) for port in ports)
         )
-        self.folders = {f"/{name}": str(tmp_path / name) for name in ("data", "jwks", "anchors", "anchor-keys")}
+        self.folders = {
+            f"/{name}": str(tmp_path / name) for name in ("data", "jwks", "anchors", "anchor-keys", "codes-keys")
+        }
+        self.folders["/run/secrets"] = str(tmp_path)
+        (tmp_path / "codes_pepper").write_text("0123456789abcdef" * 4)
         self.postgres = PostgresServer(tmp_path / "postgres", free_port(), fsync=False)
         self.kafka = KafkaServer(tmp_path / "kafka")
         self.children: list[Child] = []
@@ -63,10 +72,13 @@ class Network:
 
     def here(self, text: str) -> str:
         """A value of the compose file as it is on this machine."""
+        if "," in text:
+            return ",".join(map(self.here, text.split(",")))
         addresses = {
             "@postgres:5432": f"@{LOOPBACK}:{self.postgres.port}",
             "kafka:9092": self.kafka.bootstrap,
             "http://ledger:8001": self.url,
+            "http://codes:8003": self.codes_url,
             "0.0.0.0": LOOPBACK,  # noqa: S104 (no listening on all interfaces in tests)
         }
         for folder, value in self.folders.items():
@@ -80,6 +92,11 @@ class Network:
     def url(self) -> str:
         """The ledger's address."""
         return f"http://{LOOPBACK}:{self.port_base + 1}"
+
+    @property
+    def codes_url(self) -> str:
+        """The address of codes."""
+        return f"http://{LOOPBACK}:{self.port_base + 3}"
 
     def environment(self, service: str) -> dict[str, str]:
         """What the container sees, and of this machine only what a program needs to run."""
@@ -169,26 +186,38 @@ def signers(anchors: Path) -> set[str]:
     return {jwt.get_unverified_header(json.loads(line)["signature"])["kid"] for line in lines}
 
 
+def _has_credits(ledger: str, token: str) -> bool:
+    answer = httpx.get(f"{ledger}/v1/accounts/ada/state", headers={"Authorization": f"Bearer {token}"})
+    return answer.status_code == 200 and answer.json()["available"] == "10.00"
+
+
 @pytest.mark.timeout(120)
-async def test_a_charge_and_its_refusal_on_what_the_compose_file_starts(network: Network, tmp_path: Path) -> None:
+async def test_a_code_a_charge_and_its_refusal_on_what_the_compose_file_starts(
+    network: Network, tmp_path: Path
+) -> None:
     prepare_databases(network)
-    await network.kafka.create_topics(LEDGER.topics)
+    await network.kafka.create_topics({**LEDGER.topics, **CODES.topics})
     network.run("keys")
     network.run("ledger-migrate")
-    network.start("ledger")
-    network.start("ledger-relay")
-    network.start("ledger-verifier")
-    for process in LEDGER.processes:
-        eventually(partial(network.ready, network.port_base + 1 + process.port_offset), READY_S)
+    network.run("codes-migrate")
+    for port, service in ((1, LEDGER), (3, CODES)):
+        for process in service.processes:
+            network.start(process.name)
+        for process in service.processes:
+            eventually(partial(network.ready, network.port_base + port + process.port_offset), READY_S)
 
     app_file = tmp_path / "shop.yaml"
     app_file.write_text(APP)
     network.cli("app", "apply", str(app_file))
     token = network.cli("token", "--app", "shop", "--role", "service")
     async with httpx.AsyncClient(base_url=network.url, headers={"Authorization": f"Bearer {token}"}) as client:
-        grant = {"user": "ada", "amount": "10", "source": "promo"}
-        granted = await client.post("/v1/grants", json=grant, headers={"Idempotency-Key": "grant"})
-        assert granted.status_code == 201, granted.text
+        redeemed = await client.post(
+            f"{network.codes_url}/v1/redemptions",
+            json={"code": "gift-10", "user": "ada"},
+            headers={"Idempotency-Key": "redeem"},
+        )
+        assert redeemed.status_code in (201, 202), redeemed.text
+        eventually(lambda: _has_credits(network.url, token), READY_S)
         charge = {"user": "ada", "amount": "4"}
         charged = await client.post("/v1/charges", json=charge, headers={"Idempotency-Key": "charge-1"})
         assert charged.json()["available"] == "6.00", charged.text

@@ -34,6 +34,8 @@ async def test_it_makes_each_service_its_database_and_roles(server: PostgresServ
         "POSTGRES_USER": "postgres",
         "LEDGER_OWNER_PASSWORD": "owner's",
         "LEDGER_PASSWORD": "runtime's",
+        "CODES_OWNER_PASSWORD": "its owner's",
+        "CODES_PASSWORD": "its runtime's",
     }
     subprocess.run([ROOT / "deploy/postgres/10-services.sh"], env=environment, check=True)  # noqa: ASYNC221
     place = f"postgresql://127.0.0.1:{server.port}/ledger"

@@ -38,7 +38,11 @@ class Suite:
     @property
     def url(self) -> str:
         """The ledger."""
-        return f"http://127.0.0.1:{self.port_base + PORTS['ledger']}"
+        return self.url_of("ledger")
+
+    def url_of(self, service: str) -> str:
+        """One of the services."""
+        return f"http://127.0.0.1:{self.port_base + PORTS[service]}"
 
     @property
     def kafka(self) -> str:
@@ -98,10 +102,10 @@ class Suite:
         """The client library as somebody of that role."""
         return AsyncClient(self.url, self.token(app, role, **claims), retry=RETRY)
 
-    def http(self, app: str, role: str = "service", **claims: Any) -> Http:
-        """Bare HTTP as somebody of that role."""
-        headers = {"Authorization": f"Bearer {self.token(app, role, **claims)}"}
-        return Http(base_url=self.url, headers=headers, timeout=30.0)
+    def http(self, app: str, role: str = "service", *, service: str = "ledger", **claims: Any) -> Http:
+        """Bare HTTP to a service as somebody of that role."""
+        headers = {"Authorization": f"Bearer {self.token(app, role, audience=service, **claims)}"}
+        return Http(base_url=self.url_of(service), headers=headers, timeout=30.0)
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels; 0 if there is none."""
@@ -109,7 +113,7 @@ class Suite:
 
 
 class Http(httpx.AsyncClient):
-    """Requests to the ledger's routes below `/v1/`."""
+    """Requests to a service's routes below `/v1/`."""
 
     async def write(
         self, path: str, body: Any = None, *, key: str | None = None, method: str = "POST"
@@ -164,7 +168,10 @@ def start_suite(directory: Path, *, owner_pid: int, held_fds: Sequence[int]) -> 
 
 def free_port_base() -> int:
     """A base below the ports that the system gives to clients, with all of the suite's ports behind it free."""
-    ledger = PORTS["ledger"]
-    offsets = (ledger, ledger + RELAY_OFFSET, ledger + VERIFIER_OFFSET, ledger + GRPC_OFFSET, PORTS["postgres"])
+    ledger, codes = PORTS["ledger"], PORTS["codes"]
+    offsets = (
+        *(ledger, ledger + RELAY_OFFSET, ledger + VERIFIER_OFFSET, ledger + GRPC_OFFSET),
+        *(codes, codes + RELAY_OFFSET, PORTS["postgres"]),
+    )
     first = 10_000 + os.getpid() % 36 * 300
     return next(base for base in range(first, 21_000, 300) if not any(is_taken(base + offset) for offset in offsets))

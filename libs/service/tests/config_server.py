@@ -23,7 +23,8 @@ START_S = 10.0
 class ConfigServer:
     """Answers on a free port of the loopback interface while the block runs."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, service: str = "ledger") -> None:
+        self._service = service
         self.configs: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, int] = {}
         self.clocks: dict[str, str] = {}
@@ -60,7 +61,7 @@ class ConfigServer:
 
     async def _put_config(self, request: Request) -> Response:
         principal = principal_of(request)
-        principal.require("ledger:config")
+        principal.require(f"{self._service}:config")
         app = principal.require_app()
         body = await request.body()
         self.bodies.append(body)
@@ -86,7 +87,7 @@ class ConfigServer:
 
     async def _put_clock(self, request: Request) -> Response:
         principal = principal_of(request)
-        principal.require("ledger:config")
+        principal.require(f"{self._service}:config")
         body = orjson.loads(await request.body())
         self.clocks[principal.require_app()] = body["now"]
         return Response(orjson.dumps(body))

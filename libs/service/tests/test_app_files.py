@@ -14,10 +14,13 @@ def write(directory: Path, text: str) -> Path:
 
 
 def test_each_owner_gets_its_keys_and_the_shared_ones(tmp_path: Path) -> None:
-    text = "app: coins\nzone: UTC\nassets: {credit: {scale: 2}}\nplans: {}\ntax: {}\nsegments: []\n"
+    text = "app: coins\nzone: UTC\nassets: {credit: {scale: 2}}\ncodes: {}\nplans: {}\ntax: {}\nsegments: []\n"
     file = read_app_file(write(tmp_path, text))
     assert file.app == "coins"
-    assert file.parts == {"ledger": {"zone": "UTC", "assets": {"credit": {"scale": 2}}}}
+    assert file.parts == {
+        "ledger": {"zone": "UTC", "assets": {"credit": {"scale": 2}}},
+        "codes": {"zone": "UTC", "codes": {}},
+    }
     assert file.passed_over == {"payments": ["plans", "tax"], "crm": ["segments"]}
 
 

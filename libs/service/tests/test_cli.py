@@ -43,6 +43,13 @@ def server(home: Path) -> Iterator[ConfigServer]:
 
 
 @pytest.fixture
+def codes(home: Path) -> Iterator[ConfigServer]:
+    authenticator = Authenticator(home / ".data" / "keys" / "jwks.json", "codes", SystemClock())
+    with ConfigServer(authenticator, "codes") as running:
+        yield running
+
+
+@pytest.fixture
 def run(home: Path) -> Run:
     def call(*arguments: str, cwd: Path | None = None, **variables: str) -> "subprocess.CompletedProcess[str]":
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")}
@@ -132,9 +139,9 @@ def test_help_lists_the_commands(run: Run) -> None:
     assert "app" in done.stdout
 
 
-def test_plan_shows_and_apply_does_it_once(run: Run, home: Path, server: ConfigServer) -> None:
+def test_plan_shows_and_apply_does_it_once(run: Run, home: Path, server: ConfigServer, codes: ConfigServer) -> None:
     (home / "coins.yaml").write_text(COINS)
-    address = {"TALLYSTICK_LEDGER_URL": server.url}
+    address = {"TALLYSTICK_LEDGER_URL": server.url, "TALLYSTICK_CODES_URL": codes.url}
 
     planned = run("app", "plan", "coins.yaml", **address)
     assert planned.returncode == 0, planned.stderr
@@ -151,8 +158,9 @@ def test_plan_shows_and_apply_does_it_once(run: Run, home: Path, server: ConfigS
 
     again = run("app", "apply", "coins.yaml", **address)
     assert again.returncode == 0
-    assert again.stdout == "coins: ledger is up to date at version 1\n"
-    assert server.versions == {"coins": 1}
+    assert again.stdout == "coins: ledger is up to date at version 1\ncoins: codes is up to date at version 1\n"
+    assert server.versions == codes.versions == {"coins": 1}
+    assert set(codes.configs["coins"]) == {"zone", "test_mode"}
 
     (home / "coins.yaml").write_text(COINS.replace("Asia/Baku", "UTC").replace('thresholds: [{at: "5"}]', ""))
     changed = run("app", "apply", "coins.yaml", **address)
@@ -190,11 +198,15 @@ def test_a_service_that_is_not_running_ends_with_3(run: Run, home: Path, argumen
     assert "Traceback" not in done.stderr
 
 
-def test_the_test_clock_is_put_forward(run: Run, server: ConfigServer) -> None:
-    done = run("app", "clock", "coins", "2026-02-01T02:00:00+02:00", TALLYSTICK_LEDGER_URL=server.url)
+def test_the_test_clock_is_put_forward_in_every_service(run: Run, server: ConfigServer, codes: ConfigServer) -> None:
+    address = {"TALLYSTICK_LEDGER_URL": server.url, "TALLYSTICK_CODES_URL": codes.url}
+    done = run("app", "clock", "coins", "2026-02-01T02:00:00+02:00", **address)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "coins: the clock of ledger stands at 2026-02-01T00:00:00Z\n"
-    assert server.clocks == {"coins": "2026-02-01T00:00:00Z"}
+    assert done.stdout.splitlines() == [
+        "coins: the clock of ledger stands at 2026-02-01T00:00:00Z",
+        "coins: the clock of codes stands at 2026-02-01T00:00:00Z",
+    ]
+    assert server.clocks == codes.clocks == {"coins": "2026-02-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize("arguments", [["Coins!", "2026-02-01T00:00:00Z"], ["coins", "tomorrow"]])

@@ -45,10 +45,10 @@ CREATE TABLE codes (
     last4 text NOT NULL,
     name text,
     amount numeric CHECK (amount > 0),
-    percent_off int CHECK (percent_off BETWEEN 1 AND 100),
+    percent_off numeric CHECK (percent_off > 0 AND percent_off <= 100),
     amount_off_minor bigint CHECK (amount_off_minor > 0),
     currency text,
-    min_minor bigint,
+    min_minor bigint NOT NULL DEFAULT 0,
     max_off_minor bigint,
     service text,
     max_uses int CHECK (max_uses > 0),
@@ -68,8 +68,7 @@ CREATE TABLE codes (
     version int NOT NULL DEFAULT 1,
     created_at bigint NOT NULL,
     created_by text NOT NULL,
-    UNIQUE (app, digest),
-    CHECK (max_uses IS NULL OR reserved + redeemed <= max_uses)
+    UNIQUE (app, digest)
 );
 CREATE INDEX codes_listed ON codes (app, created_at DESC, id DESC);
 CREATE INDEX codes_of_batch ON codes (batch_id) WHERE batch_id IS NOT NULL;

@@ -8,6 +8,7 @@ import pytest
 
 from libs.events.contracts.base import registered
 from libs.events.contracts.ledger import commands as sent
+from libs.service.contract import document
 from services.ledger import openapi
 from services.ledger.handlers.commands import BY_CONTRACT, KINDS, Origin, request_for
 from services.ledger.handlers.fingerprint import fields_sent, fingerprints
@@ -18,7 +19,7 @@ ORIGIN = Origin(app="coins", caller="c", key="k", actor="a", role="service", doo
 
 
 def test_the_committed_document_is_the_one_that_is_served() -> None:
-    assert openapi.FILE.read_text(encoding="utf-8") == openapi.document(), (
+    assert openapi.FILE.read_text(encoding="utf-8") == document(openapi.application()), (
         "run: python -m services.ledger openapi write"
     )
 

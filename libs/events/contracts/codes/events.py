@@ -1,0 +1,82 @@
+"""What the codes service tells. The app is in the envelope, and the user who redeems is its subject.
+
+Money is in integer minor units of `currency` (ISO 4217), times are RFC 3339 in UTC with microseconds, credits decimal
+strings. The text of a code is in no event: `code` is its id.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from libs.events.contracts.base import Event, contract
+from libs.events.contracts.ledger.fields import Credits, Time
+
+Minor = Annotated[int, Field(ge=0, le=10**15)]
+"""An amount of money in minor units."""
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+"""An ISO 4217 code."""
+
+Short = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
+"""A short name that programs compare: of a kind, a reason. Readers must pass over one they don't know."""
+
+
+class RedemptionEvent(Event):
+    """What every event of a redemption says: of which code, for which checkout if any, and what it promises.
+
+    `amount` is the credits, `discount_minor` what it takes off the checkout.
+    """
+
+    redemption: str
+    code: str
+    kind: Short
+    campaign: str | None = None
+    batch: str | None = None
+    checkout: str | None = None
+    amount: Credits | None = None
+    discount_minor: Minor | None = None
+    currency: Currency | None = None
+
+
+@contract("codes.redemption_reserved.v1")
+class RedemptionReserved(RedemptionEvent):
+    """A use was taken until `expires_at`; without it, until the ledger has told what became of the credits."""
+
+    expires_at: Time | None = None
+
+
+@contract("codes.redemption_confirmed.v1")
+class RedemptionConfirmed(RedemptionEvent):
+    """The use is spent: its credits are granted (`grant` is the ledger's), its checkout is paid."""
+
+    grant: str | None = None
+
+
+@contract("codes.redemption_released.v1")
+class RedemptionReleased(RedemptionEvent):
+    """The use was given back: the ledger refused the credits, or the checkout ended unpaid (`reason`)."""
+
+    reason: Short
+
+
+@contract("codes.redemption_expired.v1")
+class RedemptionExpired(RedemptionEvent):
+    """The reservation ran out, and the use was given back."""
+
+
+@contract("codes.redemption_rolled_back.v1")
+class RedemptionRolledBack(RedemptionEvent):
+    """A confirmed redemption was undone, and the use was given back: its checkout was refunded (`reason`)."""
+
+    reason: Short
+
+
+@contract("codes.redemption_refused.v1")
+class RedemptionRefused(Event):
+    """Somebody was refused. `code` is the code's id, where there is one."""
+
+    reason: Short
+    code: str | None = None
+    checkout: str | None = None

@@ -1,0 +1,145 @@
+"""The service's part of an app file, as it is applied. It is strict: an unknown key is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from services.codes.domain import texts
+from services.codes.domain.amounts import format_amount, parse_amount
+from services.codes.domain.codes import Kind
+
+DAY_S = 86_400
+DURATION_S_MAX = 36_525 * DAY_S
+"""A hundred years: longer times would lead beyond what a calendar can write."""
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"there is no time zone {name!r}") from error
+    return name
+
+
+def _amount(value: object) -> str:
+    return format_amount(parse_amount(value))
+
+
+Amount = Annotated[str, BeforeValidator(_amount)]
+"""Credits: a decimal string; the ledger checks its scale."""
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Minor = Annotated[int, Field(gt=0, le=10**15)]
+Text = Annotated[str, AfterValidator(texts.chosen)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
+
+
+class Strict(BaseModel):
+    """A part in which an unknown key is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AudienceSpec(Strict):
+    """Whom a code is for: everyone, new users of the last `days`, the `users` of a list, or one holder."""
+
+    who: Literal["everyone", "new", "list", "holder"] = "everyone"
+    users: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")], ...] = Field(default=(), max_length=10_000)
+    days: int = Field(default=30, ge=1, le=36_525)
+
+    @model_validator(mode="after")
+    def _users_where_needed(self) -> AudienceSpec:
+        if (self.who == "list" and not self.users) or (self.who == "holder" and len(self.users) != 1):
+            raise ValueError("a list has users, and a holder is one")
+        if self.who in ("everyone", "new") and self.users:
+            raise ValueError("users are for a list or a holder")
+        return self
+
+
+class TermsSpec(Strict):
+    """What a code promises: credits, a discount, or both. Money is in minor units of `currency`."""
+
+    amount: Amount | None = None
+    scope: tuple[Name, ...] = Field(default=(), max_length=20)
+    source: Literal["promo", "code", "cashback", "referral"] | None = None
+    expires_after_s: int | None = Field(default=None, gt=0, le=DURATION_S_MAX)
+    percent_off: Decimal | None = Field(default=None, gt=0, le=100, max_digits=5, decimal_places=2)
+    amount_off_minor: Minor | None = None
+    currency: Currency | None = None
+    min_minor: int = Field(default=0, ge=0, le=10**15)
+    max_off_minor: Minor | None = None
+    service: Name | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TermsSpec:
+        if self.percent_off is not None and self.amount_off_minor is not None:
+            raise ValueError("a code takes off a per cent or an amount, not both")
+        discounted = self.percent_off is not None or self.amount_off_minor is not None
+        if self.amount is None and not discounted:
+            raise ValueError("a code gives an amount, a discount, or both")
+        if not discounted and (self.min_minor or self.max_off_minor is not None or self.service is not None):
+            raise ValueError("a minimum, a maximum and a service belong to a discount")
+        money = self.amount_off_minor is not None or self.min_minor or self.max_off_minor is not None
+        if money and self.currency is None:
+            raise ValueError("minor units need their currency")
+        if self.amount is None and (self.scope or self.source is not None or self.expires_after_s is not None):
+            raise ValueError("scope, source and expiry belong to an amount")
+        return self
+
+
+class LimitsSpec(Strict):
+    """How often, when and by whom a code may be used; None: without a limit."""
+
+    max_uses: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    per_user_limit: int | None = Field(default=1, ge=1, le=1_000_000)
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+    audience: AudienceSpec = AudienceSpec()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LimitsSpec:
+        if self.starts_at is not None and self.ends_at is not None and self.ends_at <= self.starts_at:
+            raise ValueError("a code ends after it starts")
+        return self
+
+
+class SampleSpec(TermsSpec, LimitsSpec):
+    """A public code that comes with the app. `used`: uses that it had before, for apps that move here."""
+
+    kind: Kind = "recharge"
+    name: str | None = Field(default=None, max_length=200)
+    used: int = Field(default=0, ge=0, le=1_000_000_000)
+
+
+class CodesSpec(Strict):
+    """How the app uses codes. Seconds of reservations: of a checkout, and of one that is paid by a manual transfer."""
+
+    samples: dict[Text, SampleSpec] = Field(default={}, max_length=1000)
+    reservation_s: int = Field(default=900, ge=1, le=30 * DAY_S)
+    manual_reservation_s: int = Field(default=2 * DAY_S, ge=1, le=30 * DAY_S)
+
+
+class SwitchesSpec(BaseModel):
+    """Features of the service that an app may switch off. Every service gets all switches and reads its own."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    codes: bool = True
+
+
+class TestModeSpec(Strict):
+    """An app in test mode has a clock of its own that starts here and moves forward by hand."""
+
+    clock_start: AwareDatetime
+
+
+class ConfigDocument(Strict):
+    """What `PUT /v1/config` takes."""
+
+    zone: Annotated[str, Field(max_length=64), AfterValidator(_zone)] = "UTC"
+    codes: CodesSpec = CodesSpec()
+    switches: SwitchesSpec = SwitchesSpec()
+    test_mode: TestModeSpec | None = None

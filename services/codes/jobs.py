@@ -1,0 +1,62 @@
+"""What happens when time has passed: reservations end, old answers are forgotten, news of other processes are heard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from libs.events.handling import Handling
+from libs.events.outbox import Cause
+from libs.service.once import forget
+from libs.service.timers import Poller
+from services.codes.core import SOURCE, Core
+from services.codes.domain.redemptions import Claim
+from services.codes.handlers.ending import end_redemptions
+from services.codes.store import redemptions
+
+logger = logging.getLogger(__name__)
+
+FORGET_S = 3600.0
+
+
+def expiry(core: Core) -> Poller[tuple[str, int]]:
+    """Ends reservations whose time is up. Those whose command was sent have no end before its outcome."""
+
+    async def due(now_us: int, limit: int) -> list[tuple[str, int]]:
+        clocks = {app: core.clocks.now_us(app) for app in core.configs.test_apps()}
+        return await redemptions.due(core.pool, clocks, now_us, limit)
+
+    async def fire(item: tuple[str, int]) -> None:
+        async with core.pool.acquire() as connection, connection.transaction():
+            # What was confirmed or released meanwhile, or waits for the ledger now, is left alone.
+            await end_redemptions(core, connection, [Claim(item[0], "expired")], Cause(actor=f"service:{SOURCE}"))
+
+    return Poller(
+        "reservations",
+        due,
+        fire,
+        clock=core.clock,
+        due_at_us=lambda item: item[1],
+        interval_s=core.settings.expiry_s,
+    )
+
+
+async def hear_news(core: Core) -> None:
+    """Read configurations and test clocks that other processes have set, until cancelled."""
+    while True:
+        try:
+            await core.configs.refresh()
+            await core.clocks.load()
+        except Handling.PASSING as error:
+            logger.warning("configurations could not be read: %r", error)
+        await asyncio.sleep(core.settings.news_s)
+
+
+async def forget_answers(core: Core) -> None:
+    """Forget what was answered under keys that are too old to come again, until cancelled."""
+    while True:
+        try:
+            await forget(core.pool, core.settings.key_days)
+        except Handling.PASSING as error:
+            logger.warning("old answers could not be forgotten: %r", error)
+        await asyncio.sleep(FORGET_S)
