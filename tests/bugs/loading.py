@@ -24,8 +24,8 @@ SEEN = "TALLYSTICK_TEST_BUG_SEEN"
 
 
 def module_name(path: str) -> str:
-    """The module that a file of the project is."""
-    return ".".join(Path(path).with_suffix("").parts).removesuffix(".__init__")
+    """The module that a file of the project is. The client is a distribution of its own."""
+    return ".".join(Path(path).with_suffix("").parts).removesuffix(".__init__").removeprefix("libs.client.")
 
 
 def _note(path: str) -> None:

@@ -60,4 +60,30 @@ ALLOWANCES = (
         ),
         (f"{_TESTS}::test_a_reset_happens_once_in_a_period",),
     ),
+    Bug(
+        "month-told-again",
+        "The end of a month's resets is told under another key each time, and so once more after a lost answer.",
+        "I6",
+        (
+            Edit(
+                "services/ledger/resets.py", 'return f"reset:{month.due_at}:{partition}"', 'return f"reset:{id(month)}"'
+            ),
+        ),
+        ("services/ledger/tests/writer/test_resets.py::test_a9_a_process_that_comes_later_says_nothing_twice",),
+    ),
+    Bug(
+        "month-counts-who-still-has-it",
+        "Of the accounts that a month has reset, those count that begin nothing since.",
+        "I5",
+        (
+            Edit(
+                "services/ledger/store/reads.py",
+                "AND app = $3 AND effective_at = $4",
+                "AND app = $3 AND effective_at = $4 AND live",
+            ),
+        ),
+        (
+            "services/ledger/tests/writer/test_resets.py::test_a9_who_has_another_plan_since_is_counted_when_it_is_told_late",
+        ),
+    ),
 )
