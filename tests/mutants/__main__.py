@@ -17,6 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from tests.mutants.equivalent import reason_for
@@ -69,7 +70,7 @@ def change_of(mutant: str) -> tuple[str, str]:
 
 
 def run(fraction: float, seed: int, jobs: int, only: Sequence[str]) -> dict[str, str]:
-    """Try mutants: those that match `only`, or a part of all, always the same for a seed. Their states.
+    """Try mutants: those that match `only`, or all, and of these a part, always the same for a seed. Their states.
 
     Raises RuntimeError when mutmut itself fails, as when tests fail without any change.
     """
@@ -78,10 +79,9 @@ def run(fraction: float, seed: int, jobs: int, only: Sequence[str]) -> dict[str,
     every = states()
     if not every or "Filtered for specific mutants" not in first.stdout + first.stderr:
         raise RuntimeError(f"mutmut made no mutants:\n{first.stdout[-3000:]}\n{first.stderr[-3000:]}")
-    names = sorted(every)
+    names = sorted(name for name in every if not only or any(fnmatch(name, pattern) for pattern in only))
     if fraction < 1:
         names = sorted(random.Random(seed).sample(names, max(1, round(len(names) * fraction))))  # noqa: S311
-    names = list(only) or names
     done = _mutmut("run", f"--max-children={jobs}", *names)
     if done.returncode:
         raise RuntimeError(f"mutmut failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
