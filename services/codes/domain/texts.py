@@ -162,3 +162,8 @@ def random_of(secret: bytes, index: int) -> bytes:
     Whoever has the secret can make every text again, and nobody can once it is destroyed.
     """
     return hmac.digest(secret, index.to_bytes(8, "big"), "sha256")
+
+
+def secret_of(pepper: bytes, seed: bytes) -> bytes:
+    """The secret that texts are made from: of the pepper and a seed, so that neither is enough without the other."""
+    return hmac.digest(pepper, b"tallystick.codes.texts\x1f" + seed, "sha256")

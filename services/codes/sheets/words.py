@@ -42,10 +42,10 @@ def credits_promise(lang: str, amount: Decimal) -> str:
     return WORDS[lang].credits.format(_number(lang, amount.normalize()))
 
 
-def percent_promise(lang: str, percent: int, service: str | None) -> str:
+def percent_promise(lang: str, percent: Decimal, service: str | None) -> str:
     """`20% off · research`."""
     sign = "٪" if WORDS[lang].persian_digits else "%"
-    return _of(service, WORDS[lang].off.format(_digits(lang, str(percent)) + sign))
+    return _of(service, WORDS[lang].off.format(_number(lang, percent.normalize()) + sign))
 
 
 def money_promise(lang: str, amount_minor: int, currency: str, service: str | None) -> str:

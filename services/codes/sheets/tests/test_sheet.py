@@ -23,7 +23,7 @@ FIRST_QR_MM = (20 + 85 - 5 - 34, 13.5 + 5)
 
 
 def sheet(name: str = "Welcome", lang: str = "en", link: str | None = LINK) -> Sheet:
-    promises = (credits_promise(lang, Decimal("1000.00")), percent_promise(lang, 20, "research"))
+    promises = (credits_promise(lang, Decimal("1000.00")), percent_promise(lang, Decimal(20), "research"))
     return Sheet(name, promises, (until_note(lang, date(2026, 12, 31)),), lang, link)
 
 

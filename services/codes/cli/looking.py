@@ -1,0 +1,62 @@
+"""Looking at codes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from libs.service.cli_support import cli_settings, errors
+from services.codes.cli import support
+from services.codes.cli.support import ask, promise
+
+LIMIT = 50
+
+
+def list_codes(
+    *,
+    app: support.App,
+    status: Annotated[str | None, typer.Option(help="active, paused, void, expired or used_up.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Of this kind only.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Of this batch only.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Of this campaign only.")] = None,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=500)] = LIMIT,
+) -> None:
+    """Codes, the newest first."""
+    wanted = {"status": status, "kind": kind, "batch": batch, "campaign": campaign, "limit": limit}
+    query = httpx.QueryParams({name: value for name, value in wanted.items() if value is not None})
+    answer = ask(cli_settings(), app, f"/v1/codes?{query}")
+    table = Table("code", "kind", "gives", "status", "uses", "ends", "id")
+    for code in answer["data"]:
+        table.add_row(
+            code["code"] or f"…{code['last4']}",
+            code["kind"],
+            promise(code),
+            code["status"],
+            f"{code['reserved'] + code['redeemed']} of {code['max_uses'] or 'any'}",
+            code["ends_at"] or "–",
+            code["id"],
+        )
+    Console(soft_wrap=True).print(table)
+    if answer["has_more"]:
+        errors.print("there are more: see --limit")
+
+
+def show(
+    code: Annotated[str, typer.Argument(help="Its text or its id.", show_default=False)], *, app: support.App
+) -> None:
+    """All of one code."""
+    table = Table(show_header=False)
+    for name, value in support.found(cli_settings(), app, code).items():
+        if value not in (None, []):
+            table.add_row(name, _text(value))
+    Console(soft_wrap=True).print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items() if part not in (None, []))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
