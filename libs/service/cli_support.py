@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx
 from pydantic import Field
@@ -87,6 +87,7 @@ def call(
     path: str,
     *,
     app: str | None = None,
+    role: Literal["system", "admin"] = "system",
     scopes: Sequence[str] | None = None,
     json: Any = None,
     headers: Mapping[str, str] | None = None,
@@ -94,14 +95,17 @@ def call(
 ) -> httpx.Response:
     """Call a service as this machine's operator, for one `app`, or with a system token for none.
 
+    As `admin` of the app it may do what the app's own people do there.
+
     A service that does not answer is :class:`CliError` 3; a status that is not in `answers` is 1 with its problem.
     """
     token = issue_token(
         signing_key(settings),
         sub="cli",
         audience=service,
-        role="system",
-        apps=["*"],
+        role=role,
+        app=app if role == "admin" else None,
+        apps=["*"] if role == "system" else None,
         scopes=scopes or [scope_of(service, "read"), scope_of(service, "config"), EVENTS_READ],
         ttl_s=TOKEN_TTL_S,
     )

@@ -11,8 +11,9 @@ from libs.service.once import forget
 from libs.service.timers import Poller
 from services.codes.core import SOURCE, Core
 from services.codes.domain.redemptions import Claim
+from services.codes.handlers.batches import work_on
 from services.codes.handlers.ending import end_redemptions
-from services.codes.store import redemptions
+from services.codes.store import batches, redemptions
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,18 @@ def expiry(core: Core) -> Poller[tuple[str, int]]:
         due_at_us=lambda item: item[1],
         interval_s=core.settings.expiry_s,
     )
+
+
+def making(core: Core) -> Poller[tuple[str, int]]:
+    """Makes batches of codes, and voids them, the oldest first: one chunk, then the next."""
+
+    async def due(_now_us: int, limit: int) -> list[tuple[str, int]]:
+        return await batches.to_work_on(core.pool, limit)
+
+    async def fire(item: tuple[str, int]) -> None:
+        await work_on(core, item[0])
+
+    return Poller("batches", due, fire, clock=core.clock, due_at_us=lambda item: item[1], chunk=1)
 
 
 async def hear_news(core: Core) -> None:

@@ -7,19 +7,19 @@ from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter
-from libs.service.answers import Answer, Page, Time
-from libs.service.contract import described
-from libs.service.once import result_response, wish_of
-from libs.service.routes import json_response, staff
 from pydantic import BaseModel, ConfigDict, Field
-from services.codes.api.support import ADJUST, READ, Nothing, cause_of, core_of, require_codes
-from services.codes.core import Core
 from starlette.requests import Request
 from starlette.responses import Response
 
+from libs.service.answers import Answer, Page, Time
 from libs.service.bodies import parse_body, parse_query
+from libs.service.contract import described
 from libs.service.exports import export_response
+from libs.service.once import result_response, wish_of
 from libs.service.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
+from libs.service.routes import json_response, staff
+from services.codes.api.support import ADJUST, READ, Nothing, cause_of, core_of, require_codes
+from services.codes.core import Core
 from services.codes.domain.asked import NewBatch
 from services.codes.handlers.batches import Texts, create_batch, exported, found, take_texts, void_batch
 from services.codes.handlers.printing import print_sheet

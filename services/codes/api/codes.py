@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from libs.service.answers import Answer, Credits, Page, Time
-from libs.service.contract import described
-from libs.service.once import result_response, wish_of
-from libs.service.routes import json_response, staff
 from pydantic import BaseModel, ConfigDict, Field
-from services.codes.api.support import ADJUST, READ, Nothing, cause_of, core_of, require_codes
-from services.codes.domain.codes import Code, CodeStatus, Kind
-from services.codes.domain.specs import AudienceSpec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from libs.service.answers import Answer, Credits, Page, Time
 from libs.service.bodies import CleanText, parse_body, parse_query
+from libs.service.contract import described
 from libs.service.exports import MEDIA_TYPES, all_pages, export_response, file_asked, rendered
+from libs.service.once import result_response, wish_of
 from libs.service.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import NotFound
+from libs.service.routes import json_response, staff
+from services.codes.api.support import ADJUST, READ, Nothing, cause_of, core_of, require_codes
 from services.codes.domain.asked import ChangeCode, NewCode
+from services.codes.domain.codes import Code, CodeStatus, Kind
 from services.codes.domain.managing import Shown
+from services.codes.domain.specs import AudienceSpec
 from services.codes.handlers.changing import change
 from services.codes.handlers.making import create
 from services.codes.handlers.showing import code_view

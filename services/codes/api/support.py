@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 
 from libs.events.outbox import Cause
@@ -18,6 +19,12 @@ GRANT = "codes:grant"
 ADJUST = "codes:adjust"
 CONFIG = "codes:config"
 EVENTS = "events:read"
+
+
+class Nothing(BaseModel):
+    """A body without fields."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 def core_of(request: Request) -> Core:

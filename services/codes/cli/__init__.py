@@ -1,10 +1,19 @@
-"""The service's commands: `tallystick codes …`."""
+"""`tallystick codes …`: codes and batches from the terminal."""
 
 from __future__ import annotations
 
 import typer
 
+from services.codes.cli import batches, looking, making
+
 cli = typer.Typer()
-codes_cli = typer.Typer(name="codes", help="Codes: make them, void them, see how they are used.", no_args_is_help=True)
-if codes_cli.registered_commands:
-    cli.add_typer(codes_cli)
+codes_cli = typer.Typer(name="codes", help="Make codes, look at them, and take them back.", no_args_is_help=True)
+codes_cli.command("create")(making.create)
+codes_cli.command("list")(looking.list_codes)
+codes_cli.command("show")(looking.show)
+codes_cli.command("pause")(making.pause)
+codes_cli.command("resume")(making.resume)
+codes_cli.command("void")(making.void)
+codes_cli.command("batch")(batches.batch)
+codes_cli.command("export")(batches.export)
+cli.add_typer(codes_cli)

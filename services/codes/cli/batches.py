@@ -73,9 +73,7 @@ def export(
         raise CliError(f"{file}: {error.strerror}", EXIT_USAGE) from None
     path = f"/v1/batches/{batch}/export?{httpx.QueryParams(format=kind, lang=lang)}"
     try:
-        answer = call(
-            cli_settings(), "codes", "GET", path, app=app, scopes=[support.ADJUST]
-        )
+        answer = call(cli_settings(), "codes", "GET", path, app=app, role="admin", scopes=[support.ADJUST])
     except CliError:
         file.unlink()
         raise

@@ -62,6 +62,7 @@ def tell(
         method,
         path,
         app=app,
+        role="admin",
         scopes=[READ, ADJUST],
         json=dict(body or {}),
         headers=headers,

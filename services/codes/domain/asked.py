@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, create_model, model_validator
-from services.codes.domain.codes import CodeStatus
-from services.codes.domain.specs import CodeSpec, Strict, Text, fault
 
 from services.codes.domain import texts
+from services.codes.domain.codes import CodeStatus
+from services.codes.domain.specs import CodeSpec, Strict, Text, fault
 
 COUNT_MAX = 1_000_000
 """Codes of one batch."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-import orjson
-from libs.events.contracts.codes.events import BatchReady, BatchVoided
-from libs.service.once import Result, Wish, once
-from services.codes.core import ANYBODY, Core
-from services.codes.domain.specs import CodeSpec
 
+import orjson
+
+from libs.events.contracts.codes.events import BatchReady, BatchVoided
 from libs.events.db import Connection, Pool
 from libs.events.failpoints import reach
 from libs.events.ids import Ids
 from libs.events.outbox import Cause
 from libs.events.partition import partition_of
+from libs.service.once import Result, Wish, once
 from libs.service.problems import NotFound, Problem
+from services.codes.core import ANYBODY, Core
 from services.codes.domain.asked import NewBatch
+from services.codes.domain.specs import CodeSpec
 from services.codes.domain.texts import Pattern, random_of, secret_of
 from services.codes.handlers.making import LAST, SEED_BYTES, campaign_of, code_of
 from services.codes.handlers.showing import batch_view

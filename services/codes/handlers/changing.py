@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from libs.events.contracts.codes.events import CodeChanged, CodePaused, CodeResumed, CodeVoided
-from libs.service.once import Result, Wish, once
 from pydantic import ValidationError
-from services.codes.core import ANYBODY, Core
-from services.codes.domain.codes import Code, CodeStatus
-from services.codes.domain.specs import CodeSpec
 
 from libs.events.contracts.base import Event
+from libs.events.contracts.codes.events import CodeChanged, CodePaused, CodeResumed, CodeVoided
 from libs.events.db import Connection
 from libs.events.outbox import Cause
 from libs.service.bodies import errors_from_pydantic
+from libs.service.once import Result, Wish, once
 from libs.service.problems import NotFound, Problem
+from services.codes.core import ANYBODY, Core
+from services.codes.domain.codes import Code, CodeStatus
 from services.codes.domain.managing import changed_fields, frozen_fields
+from services.codes.domain.specs import CodeSpec
 from services.codes.handlers.making import code_of, spec_of
 from services.codes.handlers.showing import code_view
 from services.codes.store import codes

@@ -7,20 +7,20 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from libs.events.contracts.codes.events import CodeCreated
-from libs.service.once import Result, Wish, once
-from services.codes.core import ANYBODY, Core
-from services.codes.domain.amounts import format_amount, parse_amount
-from services.codes.domain.codes import Audience, Code, Credits, Terms
-from services.codes.domain.specs import AudienceSpec, CodeSpec, TermsSpec
 
+from libs.events.contracts.codes.events import CodeCreated
 from libs.events.db import Connection
 from libs.events.outbox import Cause
 from libs.service.clock import from_datetime, to_datetime
+from libs.service.once import Result, Wish, once
 from libs.service.problems import NotFound, Problem
+from services.codes.core import ANYBODY, Core
 from services.codes.domain import texts
+from services.codes.domain.amounts import format_amount, parse_amount
 from services.codes.domain.asked import NewCode
+from services.codes.domain.codes import Audience, Code, Credits, Terms
 from services.codes.domain.discounts import Discount
+from services.codes.domain.specs import AudienceSpec, CodeSpec, TermsSpec
 from services.codes.handlers.showing import code_view
 from services.codes.store import codes
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from services.codes.core import Core
-from services.codes.domain.specs import CodeSpec
-
 from libs.events.tasks import in_thread
 from libs.service.clock import from_datetime, to_datetime
 from libs.service.problems import Problem
+from services.codes.core import Core
+from services.codes.domain.specs import CodeSpec
 from services.codes.handlers.batches import exported, peek, take_texts
 from services.codes.sheets.sheet import GlyphMissing, Sheet, pdf
 from services.codes.sheets.words import credits_promise, money_promise, percent_promise, until_note

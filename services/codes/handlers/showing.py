@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from libs.service.clock import format_time
 from services.codes.domain.amounts import format_amount
 from services.codes.domain.codes import Code
-
-from libs.service.clock import format_time
 from services.codes.domain.discounts import Discount
 from services.codes.domain.managing import shown_status
 from services.codes.store.batches import Batch

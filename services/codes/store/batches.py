@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import asyncpg
 import orjson
-from services.codes.domain.codes import Code
-from services.codes.store.codes import NAMES, values_of
 
 from libs.events.db import Connection, Pool, changed
+from services.codes.domain.codes import Code
+from services.codes.store.codes import NAMES, values_of
 
 BatchStatus = Literal["making", "ready", "void"]
 BATCH_COLUMNS = (

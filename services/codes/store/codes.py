@@ -18,11 +18,21 @@ COLUMNS = (
     " min_minor, max_off_minor, service, max_uses, per_user_limit, starts_at, ends_at, scope, source, expires_after_s,"
     " audience, status, reserved, redeemed, balance, frozen_at, version, created_at, created_by"
 )
-_NAMES = [*COLUMNS.split(", "), "digest"]
+NAMES = [*COLUMNS.split(", "), "digest"]
 _INSERT = (
-    f"INSERT INTO codes ({', '.join(_NAMES)}) VALUES ({', '.join(f'${n}' for n in range(1, len(_NAMES) + 1))})"
+    f"INSERT INTO codes ({', '.join(NAMES)}) VALUES ({', '.join(f'${n}' for n in range(1, len(NAMES) + 1))})"
     " ON CONFLICT (app, digest) DO NOTHING"
 )
+_UPDATE = (
+    f"UPDATE codes SET {', '.join(f'{name} = ${n}' for n, name in enumerate(NAMES[2:-1], 3))}"
+    " WHERE id = $1 AND app = $2"
+)
+READ = COLUMNS.replace(
+    " status,",
+    " CASE WHEN EXISTS (SELECT FROM batches b WHERE b.id = codes.batch_id AND b.status = 'void')"
+    " THEN 'void' ELSE codes.status END AS status,",
+)
+"""The columns as they are read: a code of a void batch is void, also before the worker has come to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +131,26 @@ async def insert(connection: Connection, code: Code, digest: bytes) -> bool:
     return (await connection.execute(_INSERT, *values_of(code, digest))).endswith("1")
 
 
+async def update(connection: Connection, code: Code) -> None:
+    """Write a locked code down as it has become."""
+    await connection.execute(_UPDATE, *values_of(code, b"")[:-1])
+
+
+async def has_campaign(connection: Connection, app: str, campaign_id: str) -> bool:
+    """Whether the app has a campaign of this id."""
+    query = "SELECT true FROM campaigns WHERE app = $1 AND id = $2"
+    return bool(await connection.fetchval(query, app, campaign_id))
+
+
 async def by_digest(connection: Pool | Connection, app: str, digest: bytes) -> Code | None:
     """The code of this text, unlocked."""
-    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM codes WHERE app = $1 AND digest = $2", app, digest)
+    row = await connection.fetchrow(f"SELECT {READ} FROM codes WHERE app = $1 AND digest = $2", app, digest)
     return None if row is None else code_of(row)
 
 
 async def by_id(connection: Pool | Connection, app: str, code_id: str) -> Code | None:
     """The code of this id, unlocked."""
-    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM codes WHERE app = $1 AND id = $2", app, code_id)
+    row = await connection.fetchrow(f"SELECT {READ} FROM codes WHERE app = $1 AND id = $2", app, code_id)
     return None if row is None else code_of(row)
 
 
@@ -146,7 +167,7 @@ async def lock_campaigns(connection: Connection, ids: Sequence[str]) -> dict[str
 
 async def lock_codes(connection: Connection, ids: Sequence[str]) -> dict[str, Code]:
     """Lock these codes, in the order of their ids; after campaigns, before customers."""
-    rows = await connection.fetch(f"SELECT {COLUMNS} FROM codes WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids)
+    rows = await connection.fetch(f"SELECT {READ} FROM codes WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids)
     return {row["id"]: code_of(row) for row in rows}
 
 

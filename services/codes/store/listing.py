@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.codes.domain.codes import Code
-from services.codes.store.codes import READ, code_of
-
 from libs.events.db import Pool
+from services.codes.domain.codes import Code
 from services.codes.domain.managing import Shown
 from services.codes.store.batches import BATCH_COLUMNS, Batch, batch_of
+from services.codes.store.codes import READ, code_of
 
 Place = tuple[int, str]
 """When the last one shown was made, and its id: a list goes on behind it."""

@@ -80,3 +80,54 @@ class RedemptionRefused(Event):
     reason: Short
     code: str | None = None
     checkout: str | None = None
+
+
+class CodeEvent(Event):
+    """What every event of a code says: its id."""
+
+    code: str
+
+
+@contract("codes.code_created.v1")
+class CodeCreated(CodeEvent):
+    """A code was made, by itself: of codes of a batch only the batch is told."""
+
+    kind: Short
+    campaign: str | None = None
+
+
+@contract("codes.code_changed.v1")
+class CodeChanged(CodeEvent):
+    """These fields of a code have new values."""
+
+    fields: list[Short]
+
+
+@contract("codes.code_paused.v1")
+class CodePaused(CodeEvent):
+    """Nobody can redeem it until it is resumed."""
+
+
+@contract("codes.code_resumed.v1")
+class CodeResumed(CodeEvent):
+    """It can be redeemed again."""
+
+
+@contract("codes.code_voided.v1")
+class CodeVoided(CodeEvent):
+    """Nobody can redeem it any more."""
+
+
+@contract("codes.batch_ready.v1")
+class BatchReady(Event):
+    """All codes of a batch are made, and can be exported."""
+
+    batch: str
+    count: int
+
+
+@contract("codes.batch_voided.v1")
+class BatchVoided(Event):
+    """None of a batch's codes can be redeemed any more."""
+
+    batch: str
