@@ -36,6 +36,7 @@ from libs.service.auth import ROLE_SCOPES
 from libs.service.keys import ensure_keys, issue_token, read_jwks
 from libs.service.migrations import migrate
 from services.ledger.anchors import AnchorPlace
+from services.ledger.settings import COMMAND_SOURCES
 from services.ledger.store import setup
 from tests.chaos.process import DEADLINE_S, Process
 
@@ -89,6 +90,7 @@ class Cluster:
         self._kafka = kafka or f"file:{self.data / 'broker.json'}"
         self._own_broker = kafka is None
         self._anchor_s = anchor_s
+        self.topics = [COMMANDS, EVENTS]
         self._tokens: dict[str, tuple[float, str]] = {}
 
     async def __aenter__(self) -> Self:
@@ -163,13 +165,15 @@ class Cluster:
             "TALLYSTICK_LOG_FORMAT": "text",
             "TALLYSTICK_LEDGER_DSN": self.dsn("ledger"),
             "TALLYSTICK_LEDGER_ANCHOR_S": str(self._anchor_s),
-            "TALLYSTICK_LEDGER_COMMAND_SOURCES": json.dumps({SERVICE: [GrantCredits.TYPE, ChargeCredits.TYPE]}),
+            "TALLYSTICK_LEDGER_COMMAND_SOURCES": json.dumps(
+                {**COMMAND_SOURCES, SERVICE: [GrantCredits.TYPE, ChargeCredits.TYPE]}
+            ),
         }
 
     def _make_broker(self) -> Process:
         file = self.data / "broker.json"
         command = ["-m", "deploy.embedded.broker", "--file", str(file)]
-        for topic in (COMMANDS, EVENTS):
+        for topic in self.topics:
             command += ["--topic", f"{topic}:{self.partitions}"]
         self.broker = Process("broker", command, self.environment(), self.directory / "broker.log", 0)
         return self.broker
@@ -243,7 +247,7 @@ class Cluster:
             token = issue_token(
                 self._key,
                 sub=CALLER,
-                audience="ledger",
+                audience=["ledger", "codes"],
                 role=role,
                 scopes=sorted(ROLE_SCOPES[role]),
                 app=None if app == "*" else app,
