@@ -1,5 +1,6 @@
 """What every test of the project starts from: asyncio under anyio, no network beyond this machine, shared servers."""
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["tests.plugins.shared", "tests.plugins.postgres", "tests.plugins.kafka"]
@@ -7,9 +8,12 @@ pytest_plugins = ["tests.plugins.shared", "tests.plugins.postgres", "tests.plugi
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Lets pytest-socket block every address but the loopback interface's and unix sockets."""
+    """Lets pytest-socket block every address but the loopback interface's and unix sockets; examples may take long."""
     config.option.allow_hosts = "127.0.0.1,::1"
     config.option.allow_unix_socket = True
+    # How long an example takes on a busy machine says nothing about the code.
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
