@@ -204,6 +204,7 @@ export interface AccountExplanation {
   held: string;
   owed: string;
   available: string;
+  service: string | null;
   settled_is: Term[];
   held_is: Term[];
   owed_is: Term[];
@@ -424,6 +425,13 @@ export interface AssignPlanBody {
   paid_until?: string | null;
 }
 
+/** The balances at a moment. */
+export interface BalancesOf {
+  settled: string;
+  held: string;
+  owed: string;
+}
+
 /** An account's balances when a command was refused. */
 export interface BalancesThen {
   asset: string;
@@ -605,12 +613,21 @@ export interface ChargeExplanation {
   refunded: string;
   service: string | null;
   hold: string | null;
+  reference: string | null;
+  member: string | null;
+  time: string;
+  priced: Priced | null;
   made: Made;
+  command: string;
+  transaction: string;
   config_version: number;
   pricing: Pricing | null;
   parts: ExplainedPart[];
   budgets: Record<string, unknown>[];
   refunds: ExplainedRefund[];
+  before: BalancesOf;
+  after: BalancesOf;
+  account_version: number;
   position: number;
   partition: number;
 }
@@ -803,7 +820,10 @@ export interface ExplainedDebt {
 /** An open hold: what made it, and what it pins. */
 export interface ExplainedHold {
   id: string;
+  amount: string;
+  captured: string;
   remaining: string;
+  service: string | null;
   expires_at: string;
   made: Made;
   lots: Pinned[];
@@ -816,17 +836,33 @@ export interface ExplainedLot {
   amount: string;
   remaining: string;
   held: string;
+  spent: string;
+  revoked: string;
+  breakage: string;
   source: string;
+  priority: number;
+  scope: string[];
+  granted_at: string;
+  effective_at: string;
+  expires_at: string | null;
+  cost_basis: Cost | null;
+  origin: LotOrigin | null;
   made: Made;
   uses: UseOfLot[];
 }
 
-/** Where a part of a charge came from, and why it was its turn. */
+/** Where a part of a charge came from, and why it was its turn; of a lot, what it was. */
 export interface ExplainedPart {
   why: string;
   sentence: string;
   kind: string;
   amount: string;
+  grant?: string | null;
+  source?: string | null;
+  priority?: number | null;
+  scope?: string[];
+  granted_at?: string | null;
+  expires_at?: string | null;
 }
 
 /** What was given back of a charge, and where it went. */
@@ -1333,6 +1369,14 @@ export interface PricesSpec {
 /** What was used and at which prices; null where the caller named the amount. */
 export interface Pricing {
   version: number;
+  price?: string | null;
+  model?: string | null;
+  usage: UsedUnit[];
+  lines: PricedLine[];
+  markup_percent?: string;
+  minimum?: string;
+  price_list?: string | null;
+  quote?: string | null;
   steps: PriceStep[];
 }
 

@@ -55,11 +55,11 @@ class Suite:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")}
         return {**inherited, **mine}
 
-    def tallystick(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run `tallystick` with these arguments to its end."""
+    def tallystick(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run `tallystick` with these arguments to its end, under these settings beside the suite's."""
         return subprocess.run(
             [*TALLYSTICK, *map(str, arguments)],
-            env=self.environment(),
+            env={**self.environment(), **settings},
             capture_output=True,
             text=True,
             check=False,

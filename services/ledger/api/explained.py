@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.ledger.api.answers import Answer, Credits, Page, Time
+from pydantic import Field
+
+from services.ledger.api.answers import Answer, Credits, Lot, Page, Priced, Time
 
 
 class Because(Answer):
@@ -40,15 +42,9 @@ class UseOfLot(Answer):
     time: Time | None
 
 
-class ExplainedLot(Answer):
+class ExplainedLot(Lot):
     """A lot: what made it, and what took from it. `amount` less the `uses` is what remains."""
 
-    id: str
-    status: str
-    amount: Credits
-    remaining: Credits
-    held: Credits
-    source: str
     made: Made
     uses: list[UseOfLot]
 
@@ -64,7 +60,10 @@ class ExplainedHold(Answer):
     """An open hold: what made it, and what it pins."""
 
     id: str
+    amount: Credits
+    captured: Credits
     remaining: Credits
+    service: str | None
     expires_at: Time
     made: Made
     lots: list[Pinned]
@@ -119,6 +118,7 @@ class AccountExplanation(Page):
     held: Credits
     owed: Credits
     available: Credits
+    service: str | None
     settled_is: list[Term]
     held_is: list[Term]
     owed_is: list[Term]
@@ -137,10 +137,16 @@ class AccountExplanation(Page):
 
 
 class ExplainedPart(Because):
-    """Where a part of a charge came from, and why it was its turn."""
+    """Where a part of a charge came from, and why it was its turn; of a lot, what it was."""
 
     kind: str
     amount: Credits
+    grant: str | None = None
+    source: str | None = None
+    priority: int | None = None
+    scope: list[str] = Field(default_factory=list)
+    granted_at: Time | None = None
+    expires_at: Time | None = None
 
 
 class PriceStep(Because):
@@ -149,11 +155,18 @@ class PriceStep(Because):
     amount: str
 
 
-class Pricing(Answer):
+class Pricing(Priced):
     """What was used and at which prices; null where the caller named the amount."""
 
-    version: int
     steps: list[PriceStep]
+
+
+class BalancesOf(Answer):
+    """The balances at a moment."""
+
+    settled: Credits
+    held: Credits
+    owed: Credits
 
 
 class ExplainedRefund(Because):
@@ -175,11 +188,20 @@ class ChargeExplanation(Because):
     refunded: Credits
     service: str | None
     hold: str | None
+    reference: str | None
+    member: str | None
+    time: Time
+    priced: Priced | None
     made: Made
+    command: str
+    transaction: str
     config_version: int
     pricing: Pricing | None
     parts: list[ExplainedPart]
     budgets: list[dict[str, Any]]
     refunds: list[ExplainedRefund]
+    before: BalancesOf
+    after: BalancesOf
+    account_version: int
     position: int
     partition: int

@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from services.ledger.api import answers
+from services.ledger.api import answers, explained
 from services.ledger.api.accounts import AssetQuery, StateQuery
 from services.ledger.api.commands import ROUTES
+from services.ledger.api.explain import ExplainQuery
 from services.ledger.api.journal import JournalQuery
-from services.ledger.api.listing import HoldsQuery, LotsQuery
+from services.ledger.api.listing import AccountsQuery, HoldsQuery, LotsQuery
 from services.ledger.api.prices import PricesQuery
 from services.ledger.api.records import OutcomeQuery
 from services.ledger.handlers.commands import KINDS, Kind
@@ -67,6 +68,10 @@ COMMANDS = (
 )
 
 
+class _NoQuery(BaseModel):
+    """Of a read that is asked by its path alone."""
+
+
 def _read(name: str, path: str, query: type[BaseModel], answer: type[answers.Answer], word: str = "") -> Rpc:
     fields: dict[str, Any] = {word: (str, ...)} if word else {}
     model = create_model(f"{name}Fields", __base__=query, __doc__=query.__doc__, **fields)
@@ -76,10 +81,13 @@ def _read(name: str, path: str, query: type[BaseModel], answer: type[answers.Ans
 
 READS = (
     _read("GetAccount", "/accounts/{user}", AssetQuery, answers.AccountRecord, "user"),
+    _read("ListAccounts", "/accounts", AccountsQuery, answers.Accounts),
     _read("GetState", "/accounts/{user}/state", StateQuery, answers.State, "user"),
     _read("ListLots", "/accounts/{user}/lots", LotsQuery, answers.Lots, "user"),
     _read("ListHolds", "/accounts/{user}/holds", HoldsQuery, answers.Holds, "user"),
     _read("ListTransactions", "/accounts/{user}/transactions", JournalQuery, answers.Transactions, "user"),
+    _read("ExplainAccount", "/accounts/{user}/explain", ExplainQuery, explained.AccountExplanation, "user"),
+    _read("ExplainCharge", "/charges/{id}/explain", _NoQuery, explained.ChargeExplanation, "id"),
     _read("GetCommand", "/commands/{key:path}", OutcomeQuery, answers.Outcome, "key"),
     _read("GetPrices", "/prices", PricesQuery, answers.Prices),
 )

@@ -161,6 +161,7 @@ async def test_reads_say_what_http_says(api: Api, door: Door) -> None:
     for number in range(3):
         await api.post("/charges", {"user": "ann", "amount": "1", "description": "d"}, key=f"c{number}")
     await api.post("/charges", {"user": "ann", "amount": "1000"}, key="refused", status=402)
+    charge = await api.post("/charges", {"user": "ann", "amount": "1", "description": "d"}, key="c1")
 
     def timeless(body: dict[str, Any]) -> dict[str, Any]:
         return {**body, "time": "", "position": 0}
@@ -170,12 +171,20 @@ async def test_reads_say_what_http_says(api: Api, door: Door) -> None:
         ("ListLots", "/accounts/ann/lots", {"user": "ann"}),
         ("ListHolds", "/accounts/ann/holds", {"user": "ann"}),
         ("ListTransactions", "/accounts/ann/transactions", {"user": "ann"}),
+        ("ListAccounts", "/accounts", {"status": "open"}),
+        ("ExplainAccount", "/accounts/ann/explain", {"user": "ann"}),
+        ("ExplainCharge", f"/charges/{charge['id']}/explain", {"id": charge["id"]}),
         ("GetCommand", "/commands/c1", {"user": "ann", "key": "c1"}),
         ("GetCommand", "/commands/refused", {"user": "ann", "key": "refused"}),
     ):
         params: dict[str, Any] = {"user": "ann"} if name == "GetCommand" else {}
         body = await api.get(path, **params)
         message, _ = await door.call(name, **fields)
+        if name == "ExplainAccount":
+            body["time"] = message.time
+            assert [set(one) for one in body["lots"]] == [
+                set(message.DESCRIPTOR.file.message_types_by_name["ExplainedLot"].fields_by_name)
+            ]
         same(name, message, body)
         for one in body.get("data", ()):
             inner = message.DESCRIPTOR.fields_by_name["data"].message_type

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+import asyncpg
 import pytest
 
-from services.ledger.tests.http.client import Api
+from services.ledger.tests.http.client import DOCUMENT, Api, running, until
+from tests.plugins.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -156,3 +159,26 @@ async def test_a_config_is_applied_once_by_its_version(api: Api) -> None:
     assert gone["code"] == "config_conflict"
     odd = await admin.send("PUT", "/config", document, headers={"If-Match": "1"})
     assert odd.json()["errors"][0]["code"] == "invalid_if_match"
+
+
+async def test_quotes_that_ended_long_ago_are_forgotten_and_no_others(books: Database, tmp_path: Path) -> None:
+    async with running(books, tmp_path) as api:
+        await api.as_("admin").put("/config", {**DOCUMENT, "prices": {"operations": {"text": {"amount": "1"}}}})
+        kept, old = [await api.post("/quotes", {"user": "ann", "price": "text"}) for _ in range(2)]
+    pool = await asyncpg.create_pool(books.owner_dsn)
+    async with pool:
+        aged = "UPDATE quotes SET ends_at = now() - make_interval(days => $2) WHERE id = $1"
+        await pool.execute(aged, kept["id"], 34)
+        await pool.execute(aged, old["id"], 36)
+        # More than are forgotten at once.
+        await pool.execute(
+            "INSERT INTO quotes SELECT id || n, app, user_id, asset, card, usage, made_at, valid_until, ends_at"
+            " FROM quotes, generate_series(1, 2500) AS n WHERE id = $1",
+            old["id"],
+        )
+        async with running(books, tmp_path):
+
+            async def forgotten() -> bool:
+                return [row["id"] for row in await pool.fetch("SELECT id FROM quotes LIMIT 2")] == [kept["id"]]
+
+            await until(forgotten)

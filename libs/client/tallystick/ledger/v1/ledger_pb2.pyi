@@ -135,6 +135,113 @@ class AccountAfter(_message.Message):
 Global___AccountAfter: _TypeAlias = AccountAfter  # noqa: Y015
 
 @_typing.final
+class AccountExplanation(_message.Message):
+    """Why an account is as it is. `data` are its events, the newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    SETTLED_IS_FIELD_NUMBER: _builtins.int
+    HELD_IS_FIELD_NUMBER: _builtins.int
+    OWED_IS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_IS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    DEBTS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
+    TOLD_SINCE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    next_cursor: _builtins.str
+    has_more: _builtins.bool
+    user: _builtins.str
+    asset: _builtins.str
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
+    available: _builtins.str
+    service: _builtins.str
+    told_since: _builtins.int
+    account_version: _builtins.int
+    position: _builtins.int
+    partition: _builtins.int
+    time: _builtins.str
+    @_builtins.property
+    def settled_is(self) -> _containers.RepeatedCompositeFieldContainer[Global___Term]: ...
+    @_builtins.property
+    def held_is(self) -> _containers.RepeatedCompositeFieldContainer[Global___Term]: ...
+    @_builtins.property
+    def owed_is(self) -> _containers.RepeatedCompositeFieldContainer[Global___Term]: ...
+    @_builtins.property
+    def available_is(self) -> _containers.RepeatedCompositeFieldContainer[Global___Term]: ...
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedLot]: ...
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedHold]: ...
+    @_builtins.property
+    def debts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedDebt]: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___TotalOfKind]: ...
+    @_builtins.property
+    def due(self) -> _containers.RepeatedCompositeFieldContainer[Global___Because]: ...
+    @_builtins.property
+    def data(self) -> _containers.RepeatedCompositeFieldContainer[Global___Movement]: ...
+    def __init__(
+        self,
+        *,
+        next_cursor: _builtins.str | None = ...,
+        has_more: _builtins.bool = ...,
+        user: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        settled: _builtins.str = ...,
+        held: _builtins.str = ...,
+        owed: _builtins.str = ...,
+        available: _builtins.str = ...,
+        service: _builtins.str | None = ...,
+        settled_is: _abc.Iterable[Global___Term] | None = ...,
+        held_is: _abc.Iterable[Global___Term] | None = ...,
+        owed_is: _abc.Iterable[Global___Term] | None = ...,
+        available_is: _abc.Iterable[Global___Term] | None = ...,
+        lots: _abc.Iterable[Global___ExplainedLot] | None = ...,
+        holds: _abc.Iterable[Global___ExplainedHold] | None = ...,
+        debts: _abc.Iterable[Global___ExplainedDebt] | None = ...,
+        totals: _abc.Iterable[Global___TotalOfKind] | None = ...,
+        due: _abc.Iterable[Global___Because] | None = ...,
+        told_since: _builtins.int = ...,
+        account_version: _builtins.int = ...,
+        position: _builtins.int = ...,
+        partition: _builtins.int = ...,
+        time: _builtins.str = ...,
+        data: _abc.Iterable[Global___Movement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "_service", b"_service", "next_cursor", b"next_cursor", "service", b"service"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "_service", b"_service", "account_version", b"account_version", "asset", b"asset", "available", b"available", "available_is", b"available_is", "data", b"data", "debts", b"debts", "due", b"due", "has_more", b"has_more", "held", b"held", "held_is", b"held_is", "holds", b"holds", "lots", b"lots", "next_cursor", b"next_cursor", "owed", b"owed", "owed_is", b"owed_is", "partition", b"partition", "position", b"position", "service", b"service", "settled", b"settled", "settled_is", b"settled_is", "time", b"time", "told_since", b"told_since", "totals", b"totals", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
+    _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
+
+Global___AccountExplanation: _TypeAlias = AccountExplanation  # noqa: Y015
+
+@_typing.final
 class AccountRecord(_message.Message):
     """An account as it stands."""
 
@@ -233,6 +340,36 @@ class AccountRecord(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__zone) -> _WhichOneofReturnType__zone | None: ...
 
 Global___AccountRecord: _TypeAlias = AccountRecord  # noqa: Y015
+
+@_typing.final
+class Accounts(_message.Message):
+    """Accounts in the order of their users."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    next_cursor: _builtins.str
+    has_more: _builtins.bool
+    @_builtins.property
+    def data(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountRecord]: ...
+    def __init__(
+        self,
+        *,
+        next_cursor: _builtins.str | None = ...,
+        has_more: _builtins.bool = ...,
+        data: _abc.Iterable[Global___AccountRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "data", b"data", "has_more", b"has_more", "next_cursor", b"next_cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
+
+Global___Accounts: _TypeAlias = Accounts  # noqa: Y015
 
 @_typing.final
 class AdjustBalanceRequest(_message.Message):
@@ -556,6 +693,33 @@ class AssignPlanRequest(_message.Message):
 Global___AssignPlanRequest: _TypeAlias = AssignPlanRequest  # noqa: Y015
 
 @_typing.final
+class BalancesOf(_message.Message):
+    """The balances at a moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
+    def __init__(
+        self,
+        *,
+        settled: _builtins.str = ...,
+        held: _builtins.str = ...,
+        owed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "owed", b"owed", "settled", b"settled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalancesOf: _TypeAlias = BalancesOf  # noqa: Y015
+
+@_typing.final
 class BalancesThen(_message.Message):
     """An account's balances when a command was refused."""
 
@@ -638,6 +802,30 @@ class BatchRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchRequest: _TypeAlias = BatchRequest  # noqa: Y015
+
+@_typing.final
+class Because(_message.Message):
+    """Why something is so."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sentence", b"sentence", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Because: _TypeAlias = Because  # noqa: Y015
 
 @_typing.final
 class Budget(_message.Message):
@@ -1304,6 +1492,125 @@ class ChargeCreditsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
 
 Global___ChargeCreditsRequest: _TypeAlias = ChargeCreditsRequest  # noqa: Y015
+
+@_typing.final
+class ChargeExplanation(_message.Message):
+    """Why a charge cost what it did, and what it was taken from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    REFUNDED_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    PRICED_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    CONFIG_VERSION_FIELD_NUMBER: _builtins.int
+    PRICING_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    REFUNDS_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    id: _builtins.str
+    user: _builtins.str
+    asset: _builtins.str
+    amount: _builtins.str
+    refunded: _builtins.str
+    service: _builtins.str
+    hold: _builtins.str
+    reference: _builtins.str
+    member: _builtins.str
+    time: _builtins.str
+    command: _builtins.str
+    transaction: _builtins.str
+    config_version: _builtins.int
+    account_version: _builtins.int
+    position: _builtins.int
+    partition: _builtins.int
+    @_builtins.property
+    def priced(self) -> Global___Priced: ...
+    @_builtins.property
+    def made(self) -> Global___Made: ...
+    @_builtins.property
+    def pricing(self) -> Global___Pricing: ...
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedPart]: ...
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]: ...
+    @_builtins.property
+    def refunds(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedRefund]: ...
+    @_builtins.property
+    def before(self) -> Global___BalancesOf: ...
+    @_builtins.property
+    def after(self) -> Global___BalancesOf: ...
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        id: _builtins.str = ...,
+        user: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        refunded: _builtins.str = ...,
+        service: _builtins.str | None = ...,
+        hold: _builtins.str | None = ...,
+        reference: _builtins.str | None = ...,
+        member: _builtins.str | None = ...,
+        time: _builtins.str = ...,
+        priced: Global___Priced | None = ...,
+        made: Global___Made | None = ...,
+        command: _builtins.str = ...,
+        transaction: _builtins.str = ...,
+        config_version: _builtins.int = ...,
+        pricing: Global___Pricing | None = ...,
+        parts: _abc.Iterable[Global___ExplainedPart] | None = ...,
+        budgets: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        refunds: _abc.Iterable[Global___ExplainedRefund] | None = ...,
+        before: Global___BalancesOf | None = ...,
+        after: Global___BalancesOf | None = ...,
+        account_version: _builtins.int = ...,
+        position: _builtins.int = ...,
+        partition: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold", b"_hold", "_member", b"_member", "_reference", b"_reference", "_service", b"_service", "after", b"after", "before", b"before", "hold", b"hold", "made", b"made", "member", b"member", "priced", b"priced", "pricing", b"pricing", "reference", b"reference", "service", b"service"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold", b"_hold", "_member", b"_member", "_reference", b"_reference", "_service", b"_service", "account_version", b"account_version", "after", b"after", "amount", b"amount", "asset", b"asset", "before", b"before", "budgets", b"budgets", "command", b"command", "config_version", b"config_version", "hold", b"hold", "id", b"id", "made", b"made", "member", b"member", "partition", b"partition", "parts", b"parts", "position", b"position", "priced", b"priced", "pricing", b"pricing", "reference", b"reference", "refunded", b"refunded", "refunds", b"refunds", "sentence", b"sentence", "service", b"service", "time", b"time", "transaction", b"transaction", "user", b"user", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hold: _TypeAlias = _typing.Literal["hold"]  # noqa: Y015
+    _WhichOneofArgType__hold: _TypeAlias = _typing.Literal["_hold", b"_hold"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
+    _WhichOneofArgType__reference: _TypeAlias = _typing.Literal["_reference", b"_reference"]  # noqa: Y015
+    _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
+    _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hold) -> _WhichOneofReturnType__hold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference) -> _WhichOneofReturnType__reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
+
+Global___ChargeExplanation: _TypeAlias = ChargeExplanation  # noqa: Y015
 
 @_typing.final
 class CloseAccountRequest(_message.Message):
@@ -1989,6 +2296,364 @@ class EraseTextsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
 
 Global___EraseTextsRequest: _TypeAlias = EraseTextsRequest  # noqa: Y015
+
+@_typing.final
+class ExplainAccountRequest(_message.Message):
+    """The query of `explain`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    service: _builtins.str
+    position: _builtins.int
+    at: _builtins.str
+    limit: _builtins.int
+    cursor: _builtins.str
+    user: _builtins.str
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str | None = ...,
+        service: _builtins.str | None = ...,
+        position: _builtins.int | None = ...,
+        at: _builtins.str | None = ...,
+        limit: _builtins.int | None = ...,
+        cursor: _builtins.str | None = ...,
+        user: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_at", b"_at", "_cursor", b"_cursor", "_limit", b"_limit", "_position", b"_position", "_service", b"_service", "_user", b"_user", "asset", b"asset", "at", b"at", "cursor", b"cursor", "limit", b"limit", "position", b"position", "service", b"service", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_at", b"_at", "_cursor", b"_cursor", "_limit", b"_limit", "_position", b"_position", "_service", b"_service", "_user", b"_user", "asset", b"asset", "at", b"at", "cursor", b"cursor", "limit", b"limit", "position", b"position", "service", b"service", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
+    _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__at: _TypeAlias = _typing.Literal["at"]  # noqa: Y015
+    _WhichOneofArgType__at: _TypeAlias = _typing.Literal["_at", b"_at"]  # noqa: Y015
+    _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
+    _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
+    _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
+    _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
+    _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
+    _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
+    _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at) -> _WhichOneofReturnType__at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
+
+Global___ExplainAccountRequest: _TypeAlias = ExplainAccountRequest  # noqa: Y015
+
+@_typing.final
+class ExplainChargeRequest(_message.Message):
+    """Of a read that is asked by its path alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_id", b"_id", "id", b"id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_id", b"_id", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__id: _TypeAlias = _typing.Literal["id"]  # noqa: Y015
+    _WhichOneofArgType__id: _TypeAlias = _typing.Literal["_id", b"_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__id) -> _WhichOneofReturnType__id | None: ...
+
+Global___ExplainChargeRequest: _TypeAlias = ExplainChargeRequest  # noqa: Y015
+
+@_typing.final
+class ExplainedDebt(_message.Message):
+    """What became owed at once, and how much of it still is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    cause: _builtins.str
+    amount: _builtins.str
+    open: _builtins.str
+    time: _builtins.str
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        cause: _builtins.str | None = ...,
+        amount: _builtins.str = ...,
+        open: _builtins.str = ...,
+        time: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cause", b"_cause", "cause", b"cause"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cause", b"_cause", "amount", b"amount", "cause", b"cause", "open", b"open", "sentence", b"sentence", "time", b"time", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cause: _TypeAlias = _typing.Literal["cause"]  # noqa: Y015
+    _WhichOneofArgType__cause: _TypeAlias = _typing.Literal["_cause", b"_cause"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cause) -> _WhichOneofReturnType__cause | None: ...
+
+Global___ExplainedDebt: _TypeAlias = ExplainedDebt  # noqa: Y015
+
+@_typing.final
+class ExplainedHold(_message.Message):
+    """An open hold: what made it, and what it pins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CAPTURED_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    amount: _builtins.str
+    captured: _builtins.str
+    remaining: _builtins.str
+    service: _builtins.str
+    expires_at: _builtins.str
+    @_builtins.property
+    def made(self) -> Global___Made: ...
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pinned]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        captured: _builtins.str = ...,
+        remaining: _builtins.str = ...,
+        service: _builtins.str | None = ...,
+        expires_at: _builtins.str = ...,
+        made: Global___Made | None = ...,
+        lots: _abc.Iterable[Global___Pinned] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_service", b"_service", "made", b"made", "service", b"service"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_service", b"_service", "amount", b"amount", "captured", b"captured", "expires_at", b"expires_at", "id", b"id", "lots", b"lots", "made", b"made", "remaining", b"remaining", "service", b"service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__service: _TypeAlias = _typing.Literal["service"]  # noqa: Y015
+    _WhichOneofArgType__service: _TypeAlias = _typing.Literal["_service", b"_service"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__service) -> _WhichOneofReturnType__service | None: ...
+
+Global___ExplainedHold: _TypeAlias = ExplainedHold  # noqa: Y015
+
+@_typing.final
+class ExplainedLot(_message.Message):
+    """A lot: what made it, and what took from it. `amount` less the `uses` is what remains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    SPENT_FIELD_NUMBER: _builtins.int
+    REVOKED_FIELD_NUMBER: _builtins.int
+    BREAKAGE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    GRANTED_AT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    COST_BASIS_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    USES_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    status: _builtins.str
+    amount: _builtins.str
+    remaining: _builtins.str
+    held: _builtins.str
+    spent: _builtins.str
+    revoked: _builtins.str
+    breakage: _builtins.str
+    source: _builtins.str
+    priority: _builtins.int
+    granted_at: _builtins.str
+    effective_at: _builtins.str
+    expires_at: _builtins.str
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def cost_basis(self) -> Global___Cost: ...
+    @_builtins.property
+    def origin(self) -> Global___LotOrigin: ...
+    @_builtins.property
+    def made(self) -> Global___Made: ...
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___UseOfLot]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        status: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        remaining: _builtins.str = ...,
+        held: _builtins.str = ...,
+        spent: _builtins.str = ...,
+        revoked: _builtins.str = ...,
+        breakage: _builtins.str = ...,
+        source: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        granted_at: _builtins.str = ...,
+        effective_at: _builtins.str = ...,
+        expires_at: _builtins.str | None = ...,
+        cost_basis: Global___Cost | None = ...,
+        origin: Global___LotOrigin | None = ...,
+        made: Global___Made | None = ...,
+        uses: _abc.Iterable[Global___UseOfLot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "cost_basis", b"cost_basis", "expires_at", b"expires_at", "made", b"made", "origin", b"origin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "amount", b"amount", "breakage", b"breakage", "cost_basis", b"cost_basis", "effective_at", b"effective_at", "expires_at", b"expires_at", "granted_at", b"granted_at", "held", b"held", "id", b"id", "made", b"made", "origin", b"origin", "priority", b"priority", "remaining", b"remaining", "revoked", b"revoked", "scope", b"scope", "source", b"source", "spent", b"spent", "status", b"status", "uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
+    _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+
+Global___ExplainedLot: _TypeAlias = ExplainedLot  # noqa: Y015
+
+@_typing.final
+class ExplainedPart(_message.Message):
+    """Where a part of a charge came from, and why it was its turn; of a lot, what it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    GRANTED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    kind: _builtins.str
+    amount: _builtins.str
+    grant: _builtins.str
+    source: _builtins.str
+    priority: _builtins.int
+    granted_at: _builtins.str
+    expires_at: _builtins.str
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        grant: _builtins.str | None = ...,
+        source: _builtins.str | None = ...,
+        priority: _builtins.int | None = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        granted_at: _builtins.str | None = ...,
+        expires_at: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "_grant", b"_grant", "_granted_at", b"_granted_at", "_priority", b"_priority", "_source", b"_source", "expires_at", b"expires_at", "grant", b"grant", "granted_at", b"granted_at", "priority", b"priority", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at", "_grant", b"_grant", "_granted_at", b"_granted_at", "_priority", b"_priority", "_source", b"_source", "amount", b"amount", "expires_at", b"expires_at", "grant", b"grant", "granted_at", b"granted_at", "kind", b"kind", "priority", b"priority", "scope", b"scope", "sentence", b"sentence", "source", b"source", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expires_at: _TypeAlias = _typing.Literal["expires_at"]  # noqa: Y015
+    _WhichOneofArgType__expires_at: _TypeAlias = _typing.Literal["_expires_at", b"_expires_at"]  # noqa: Y015
+    _WhichOneofReturnType__grant: _TypeAlias = _typing.Literal["grant"]  # noqa: Y015
+    _WhichOneofArgType__grant: _TypeAlias = _typing.Literal["_grant", b"_grant"]  # noqa: Y015
+    _WhichOneofReturnType__granted_at: _TypeAlias = _typing.Literal["granted_at"]  # noqa: Y015
+    _WhichOneofArgType__granted_at: _TypeAlias = _typing.Literal["_granted_at", b"_granted_at"]  # noqa: Y015
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__source: _TypeAlias = _typing.Literal["source"]  # noqa: Y015
+    _WhichOneofArgType__source: _TypeAlias = _typing.Literal["_source", b"_source"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at) -> _WhichOneofReturnType__expires_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grant) -> _WhichOneofReturnType__grant | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__granted_at) -> _WhichOneofReturnType__granted_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__source) -> _WhichOneofReturnType__source | None: ...
+
+Global___ExplainedPart: _TypeAlias = ExplainedPart  # noqa: Y015
+
+@_typing.final
+class ExplainedRefund(_message.Message):
+    """What was given back of a charge, and where it went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    id: _builtins.str
+    amount: _builtins.str
+    @_builtins.property
+    def made(self) -> Global___Made: ...
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]: ...
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        id: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        made: Global___Made | None = ...,
+        lots: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["made", b"made"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "id", b"id", "lots", b"lots", "made", b"made", "sentence", b"sentence", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedRefund: _TypeAlias = ExplainedRefund  # noqa: Y015
 
 @_typing.final
 class ExtendHoldRequest(_message.Message):
@@ -2982,6 +3647,79 @@ class ImportedOperation(_message.Message):
 Global___ImportedOperation: _TypeAlias = ImportedOperation  # noqa: Y015
 
 @_typing.final
+class ListAccountsRequest(_message.Message):
+    """The query of the accounts of an app."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    SETTLED_MIN_FIELD_NUMBER: _builtins.int
+    SETTLED_MAX_FIELD_NUMBER: _builtins.int
+    OWED_MIN_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    limit: _builtins.int
+    cursor: _builtins.str
+    status: _builtins.str
+    plan: _builtins.str
+    settled_min: _builtins.str
+    settled_max: _builtins.str
+    owed_min: _builtins.str
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str | None = ...,
+        limit: _builtins.int | None = ...,
+        cursor: _builtins.str | None = ...,
+        status: _builtins.str | None = ...,
+        plan: _builtins.str | None = ...,
+        settled_min: _builtins.str | None = ...,
+        settled_max: _builtins.str | None = ...,
+        owed_min: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_owed_min", b"_owed_min", "_plan", b"_plan", "_settled_max", b"_settled_max", "_settled_min", b"_settled_min", "_status", b"_status", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "owed_min", b"owed_min", "plan", b"plan", "settled_max", b"settled_max", "settled_min", b"settled_min", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asset", b"_asset", "_cursor", b"_cursor", "_limit", b"_limit", "_owed_min", b"_owed_min", "_plan", b"_plan", "_settled_max", b"_settled_max", "_settled_min", b"_settled_min", "_status", b"_status", "asset", b"asset", "cursor", b"cursor", "limit", b"limit", "owed_min", b"owed_min", "plan", b"plan", "settled_max", b"settled_max", "settled_min", b"settled_min", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__asset: _TypeAlias = _typing.Literal["asset"]  # noqa: Y015
+    _WhichOneofArgType__asset: _TypeAlias = _typing.Literal["_asset", b"_asset"]  # noqa: Y015
+    _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
+    _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__owed_min: _TypeAlias = _typing.Literal["owed_min"]  # noqa: Y015
+    _WhichOneofArgType__owed_min: _TypeAlias = _typing.Literal["_owed_min", b"_owed_min"]  # noqa: Y015
+    _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
+    _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
+    _WhichOneofReturnType__settled_max: _TypeAlias = _typing.Literal["settled_max"]  # noqa: Y015
+    _WhichOneofArgType__settled_max: _TypeAlias = _typing.Literal["_settled_max", b"_settled_max"]  # noqa: Y015
+    _WhichOneofReturnType__settled_min: _TypeAlias = _typing.Literal["settled_min"]  # noqa: Y015
+    _WhichOneofArgType__settled_min: _TypeAlias = _typing.Literal["_settled_min", b"_settled_min"]  # noqa: Y015
+    _WhichOneofReturnType__status: _TypeAlias = _typing.Literal["status"]  # noqa: Y015
+    _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__asset) -> _WhichOneofReturnType__asset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__owed_min) -> _WhichOneofReturnType__owed_min | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__settled_max) -> _WhichOneofReturnType__settled_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__settled_min) -> _WhichOneofReturnType__settled_min | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status) -> _WhichOneofReturnType__status | None: ...
+
+Global___ListAccountsRequest: _TypeAlias = ListAccountsRequest  # noqa: Y015
+
+@_typing.final
 class ListHoldsRequest(_message.Message):
     """The query of an account's holds."""
 
@@ -3333,6 +4071,71 @@ class Lots(_message.Message):
 Global___Lots: _TypeAlias = Lots  # noqa: Y015
 
 @_typing.final
+class Made(_message.Message):
+    """What made something, who, and when; the event is null where it lies too far back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    event: _builtins.str
+    actor: _builtins.str
+    time: _builtins.str
+    reference: _builtins.str
+    reason: _builtins.str
+    member: _builtins.str
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        event: _builtins.str | None = ...,
+        actor: _builtins.str | None = ...,
+        time: _builtins.str | None = ...,
+        reference: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        member: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_actor", b"_actor", "_event", b"_event", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_time", b"_time", "actor", b"actor", "event", b"event", "member", b"member", "reason", b"reason", "reference", b"reference", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_actor", b"_actor", "_event", b"_event", "_member", b"_member", "_reason", b"_reason", "_reference", b"_reference", "_time", b"_time", "actor", b"actor", "event", b"event", "member", b"member", "reason", b"reason", "reference", b"reference", "sentence", b"sentence", "time", b"time", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__actor: _TypeAlias = _typing.Literal["actor"]  # noqa: Y015
+    _WhichOneofArgType__actor: _TypeAlias = _typing.Literal["_actor", b"_actor"]  # noqa: Y015
+    _WhichOneofReturnType__event: _TypeAlias = _typing.Literal["event"]  # noqa: Y015
+    _WhichOneofArgType__event: _TypeAlias = _typing.Literal["_event", b"_event"]  # noqa: Y015
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
+    _WhichOneofArgType__reference: _TypeAlias = _typing.Literal["_reference", b"_reference"]  # noqa: Y015
+    _WhichOneofReturnType__time: _TypeAlias = _typing.Literal["time"]  # noqa: Y015
+    _WhichOneofArgType__time: _TypeAlias = _typing.Literal["_time", b"_time"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__actor) -> _WhichOneofReturnType__actor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event) -> _WhichOneofReturnType__event | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference) -> _WhichOneofReturnType__reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time) -> _WhichOneofReturnType__time | None: ...
+
+Global___Made: _TypeAlias = Made  # noqa: Y015
+
+@_typing.final
 class MakeQuoteRequest(_message.Message):
     """What something costs, for a user (and from which of his credits) or for anybody. Nothing is recorded of it, so
     its labels are for nobody.
@@ -3498,6 +4301,94 @@ class MemberCount(_message.Message):
 Global___MemberCount: _TypeAlias = MemberCount  # noqa: Y015
 
 @_typing.final
+class Movement(_message.Message):
+    """One event: what it did to the balances, and to which lots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    SETTLED_AFTER_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    ACCOUNT_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    event: _builtins.str
+    type: _builtins.str
+    time: _builtins.str
+    object: _builtins.str
+    actor: _builtins.str
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
+    settled_after: _builtins.str
+    reference: _builtins.str
+    reason: _builtins.str
+    member: _builtins.str
+    transaction: _builtins.str
+    account_version: _builtins.int
+    position: _builtins.int
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]: ...
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        event: _builtins.str = ...,
+        type: _builtins.str = ...,
+        time: _builtins.str = ...,
+        object: _builtins.str | None = ...,
+        actor: _builtins.str = ...,
+        settled: _builtins.str = ...,
+        held: _builtins.str = ...,
+        owed: _builtins.str = ...,
+        settled_after: _builtins.str = ...,
+        lots: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        reference: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        member: _builtins.str | None = ...,
+        transaction: _builtins.str = ...,
+        account_version: _builtins.int = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_member", b"_member", "_object", b"_object", "_reason", b"_reason", "_reference", b"_reference", "member", b"member", "object", b"object", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_member", b"_member", "_object", b"_object", "_reason", b"_reason", "_reference", b"_reference", "account_version", b"account_version", "actor", b"actor", "event", b"event", "held", b"held", "lots", b"lots", "member", b"member", "object", b"object", "owed", b"owed", "position", b"position", "reason", b"reason", "reference", b"reference", "sentence", b"sentence", "settled", b"settled", "settled_after", b"settled_after", "time", b"time", "transaction", b"transaction", "type", b"type", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__member: _TypeAlias = _typing.Literal["member"]  # noqa: Y015
+    _WhichOneofArgType__member: _TypeAlias = _typing.Literal["_member", b"_member"]  # noqa: Y015
+    _WhichOneofReturnType__object: _TypeAlias = _typing.Literal["object"]  # noqa: Y015
+    _WhichOneofArgType__object: _TypeAlias = _typing.Literal["_object", b"_object"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__reference: _TypeAlias = _typing.Literal["reference"]  # noqa: Y015
+    _WhichOneofArgType__reference: _TypeAlias = _typing.Literal["_reference", b"_reference"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__member) -> _WhichOneofReturnType__member | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__object) -> _WhichOneofReturnType__object | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference) -> _WhichOneofReturnType__reference | None: ...
+
+Global___Movement: _TypeAlias = Movement  # noqa: Y015
+
+@_typing.final
 class Outcome(_message.Message):
     """What became of a command: the status and the body that answered it; `accounts` is there for a refusal."""
 
@@ -3648,6 +4539,30 @@ class PerformActionRequest(_message.Message):
 Global___PerformActionRequest: _TypeAlias = PerformActionRequest  # noqa: Y015
 
 @_typing.final
+class Pinned(_message.Message):
+    """A part of a lot that a hold has set aside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    grant: _builtins.str
+    amount: _builtins.str
+    def __init__(
+        self,
+        *,
+        grant: _builtins.str = ...,
+        amount: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "grant", b"grant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pinned: _TypeAlias = Pinned  # noqa: Y015
+
+@_typing.final
 class Plan(_message.Message):
     """The account's plan and its allowance; `id` is the user."""
 
@@ -3697,6 +4612,33 @@ class Plan(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class PriceStep(_message.Message):
+    """One step from what was used to what was taken: what it comes to so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    amount: _builtins.str
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        amount: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "sentence", b"sentence", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceStep: _TypeAlias = PriceStep  # noqa: Y015
 
 @_typing.final
 class Priced(_message.Message):
@@ -3895,6 +4837,80 @@ class Prices(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_change) -> _WhichOneofReturnType__next_change | None: ...
 
 Global___Prices: _TypeAlias = Prices  # noqa: Y015
+
+@_typing.final
+class Pricing(_message.Message):
+    """What was used and at which prices; null where the caller named the amount."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    MARKUP_PERCENT_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    price: _builtins.str
+    model: _builtins.str
+    markup_percent: _builtins.str
+    minimum: _builtins.str
+    price_list: _builtins.str
+    quote: _builtins.str
+    @_builtins.property
+    def usage(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsedUnit]: ...
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricedLine]: ...
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceStep]: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        price: _builtins.str | None = ...,
+        model: _builtins.str | None = ...,
+        usage: _abc.Iterable[Global___UsedUnit] | None = ...,
+        lines: _abc.Iterable[Global___PricedLine] | None = ...,
+        markup_percent: _builtins.str | None = ...,
+        minimum: _builtins.str | None = ...,
+        price_list: _builtins.str | None = ...,
+        quote: _builtins.str | None = ...,
+        steps: _abc.Iterable[Global___PriceStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_markup_percent", b"_markup_percent", "_minimum", b"_minimum", "_model", b"_model", "_price", b"_price", "_price_list", b"_price_list", "_quote", b"_quote", "markup_percent", b"markup_percent", "minimum", b"minimum", "model", b"model", "price", b"price", "price_list", b"price_list", "quote", b"quote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_markup_percent", b"_markup_percent", "_minimum", b"_minimum", "_model", b"_model", "_price", b"_price", "_price_list", b"_price_list", "_quote", b"_quote", "lines", b"lines", "markup_percent", b"markup_percent", "minimum", b"minimum", "model", b"model", "price", b"price", "price_list", b"price_list", "quote", b"quote", "steps", b"steps", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__markup_percent: _TypeAlias = _typing.Literal["markup_percent"]  # noqa: Y015
+    _WhichOneofArgType__markup_percent: _TypeAlias = _typing.Literal["_markup_percent", b"_markup_percent"]  # noqa: Y015
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__price_list: _TypeAlias = _typing.Literal["price_list"]  # noqa: Y015
+    _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
+    _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
+    _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__markup_percent) -> _WhichOneofReturnType__markup_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_list) -> _WhichOneofReturnType__price_list | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
+
+Global___Pricing: _TypeAlias = Pricing  # noqa: Y015
 
 @_typing.final
 class Problem(_message.Message):
@@ -4999,6 +6015,33 @@ class State(_message.Message):
 Global___State: _TypeAlias = State  # noqa: Y015
 
 @_typing.final
+class Term(_message.Message):
+    """A part of a balance; the parts add up to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    sentence: _builtins.str
+    amount: _builtins.str
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        amount: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "sentence", b"sentence", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Term: _TypeAlias = Term  # noqa: Y015
+
+@_typing.final
 class Threshold(_message.Message):
     """A level of `available`, and where it is armed again: in credits, or in per cent of the allowance."""
 
@@ -5089,6 +6132,39 @@ class ThresholdSetting(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rearm_percent) -> _WhichOneofReturnType__rearm_percent | None: ...
 
 Global___ThresholdSetting: _TypeAlias = ThresholdSetting  # noqa: Y015
+
+@_typing.final
+class TotalOfKind(_message.Message):
+    """What one kind of event did to the balances; all kinds together made them what they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    count: _builtins.int
+    settled: _builtins.str
+    held: _builtins.str
+    owed: _builtins.str
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        count: _builtins.int = ...,
+        settled: _builtins.str = ...,
+        held: _builtins.str = ...,
+        owed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "held", b"held", "owed", b"owed", "settled", b"settled", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TotalOfKind: _TypeAlias = TotalOfKind  # noqa: Y015
 
 @_typing.final
 class Transaction(_message.Message):
@@ -5566,6 +6642,38 @@ class Usage(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds) -> _WhichOneofReturnType__seconds | None: ...
 
 Global___Usage: _TypeAlias = Usage  # noqa: Y015
+
+@_typing.final
+class UseOfLot(_message.Message):
+    """What one kind of event took from a lot altogether, less what it gave back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    why: _builtins.str
+    amount: _builtins.str
+    count: _builtins.int
+    time: _builtins.str
+    def __init__(
+        self,
+        *,
+        why: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        count: _builtins.int = ...,
+        time: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_time", b"_time", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time", b"_time", "amount", b"amount", "count", b"count", "time", b"time", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__time: _TypeAlias = _typing.Literal["time"]  # noqa: Y015
+    _WhichOneofArgType__time: _TypeAlias = _typing.Literal["_time", b"_time"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time) -> _WhichOneofReturnType__time | None: ...
+
+Global___UseOfLot: _TypeAlias = UseOfLot  # noqa: Y015
 
 @_typing.final
 class UsedUnit(_message.Message):

@@ -150,6 +150,11 @@ class LedgerStub:
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetAccountRequest.SerializeToString,
                 response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AccountRecord.FromString,
                 _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/ListAccounts',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Accounts.FromString,
+                _registered_method=True)
         self.GetState = channel.unary_unary(
                 '/tallystick.ledger.v1.Ledger/GetState',
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetStateRequest.SerializeToString,
@@ -169,6 +174,16 @@ class LedgerStub:
                 '/tallystick.ledger.v1.Ledger/ListTransactions',
                 request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ListTransactionsRequest.SerializeToString,
                 response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Transactions.FromString,
+                _registered_method=True)
+        self.ExplainAccount = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/ExplainAccount',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ExplainAccountRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AccountExplanation.FromString,
+                _registered_method=True)
+        self.ExplainCharge = channel.unary_unary(
+                '/tallystick.ledger.v1.Ledger/ExplainCharge',
+                request_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ExplainChargeRequest.SerializeToString,
+                response_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ChargeExplanation.FromString,
                 _registered_method=True)
         self.GetCommand = channel.unary_unary(
                 '/tallystick.ledger.v1.Ledger/GetCommand',
@@ -357,6 +372,13 @@ class LedgerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAccounts(self, request, context):
+        """GET /v1/accounts
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetState(self, request, context):
         """GET /v1/accounts/{user}/state
         """
@@ -380,6 +402,20 @@ class LedgerServicer:
 
     def ListTransactions(self, request, context):
         """GET /v1/accounts/{user}/transactions
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainAccount(self, request, context):
+        """GET /v1/accounts/{user}/explain
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainCharge(self, request, context):
+        """GET /v1/charges/{id}/explain
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -532,6 +568,11 @@ def add_LedgerServicer_to_server(servicer, server):
                     request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetAccountRequest.FromString,
                     response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AccountRecord.SerializeToString,
             ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ListAccountsRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Accounts.SerializeToString,
+            ),
             'GetState': grpc.unary_unary_rpc_method_handler(
                     servicer.GetState,
                     request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.GetStateRequest.FromString,
@@ -551,6 +592,16 @@ def add_LedgerServicer_to_server(servicer, server):
                     servicer.ListTransactions,
                     request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ListTransactionsRequest.FromString,
                     response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Transactions.SerializeToString,
+            ),
+            'ExplainAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainAccount,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ExplainAccountRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AccountExplanation.SerializeToString,
+            ),
+            'ExplainCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainCharge,
+                    request_deserializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ExplainChargeRequest.FromString,
+                    response_serializer=tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ChargeExplanation.SerializeToString,
             ),
             'GetCommand': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCommand,
@@ -1206,6 +1257,33 @@ class Ledger:
             _registered_method=True)
 
     @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/ListAccounts',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ListAccountsRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Accounts.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetState(request,
             target,
             options=(),
@@ -1303,6 +1381,60 @@ class Ledger:
             '/tallystick.ledger.v1.Ledger/ListTransactions',
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ListTransactionsRequest.SerializeToString,
             tallystick_dot_ledger_dot_v1_dot_ledger__pb2.Transactions.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/ExplainAccount',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ExplainAccountRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.AccountExplanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.ledger.v1.Ledger/ExplainCharge',
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ExplainChargeRequest.SerializeToString,
+            tallystick_dot_ledger_dot_v1_dot_ledger__pb2.ChargeExplanation.FromString,
             options,
             channel_credentials,
             insecure,

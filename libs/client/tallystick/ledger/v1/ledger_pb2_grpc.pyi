@@ -79,6 +79,8 @@ class LedgerStub:
     """POST /v1/transfers"""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetAccountRequest, _ledger_pb2.AccountRecord]
     """GET /v1/accounts/{user}"""
+    ListAccounts: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListAccountsRequest, _ledger_pb2.Accounts]
+    """GET /v1/accounts"""
     GetState: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetStateRequest, _ledger_pb2.State]
     """GET /v1/accounts/{user}/state"""
     ListLots: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListLotsRequest, _ledger_pb2.Lots]
@@ -87,6 +89,10 @@ class LedgerStub:
     """GET /v1/accounts/{user}/holds"""
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListTransactionsRequest, _ledger_pb2.Transactions]
     """GET /v1/accounts/{user}/transactions"""
+    ExplainAccount: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ExplainAccountRequest, _ledger_pb2.AccountExplanation]
+    """GET /v1/accounts/{user}/explain"""
+    ExplainCharge: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ExplainChargeRequest, _ledger_pb2.ChargeExplanation]
+    """GET /v1/charges/{id}/explain"""
     GetCommand: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetCommandRequest, _ledger_pb2.Outcome]
     """GET /v1/commands/{key}"""
     GetPrices: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetPricesRequest, _ledger_pb2.Prices]
@@ -149,6 +155,8 @@ class LedgerAsyncStub(LedgerStub):
     """POST /v1/transfers"""
     GetAccount: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetAccountRequest, _ledger_pb2.AccountRecord]  # type: ignore[assignment]
     """GET /v1/accounts/{user}"""
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListAccountsRequest, _ledger_pb2.Accounts]  # type: ignore[assignment]
+    """GET /v1/accounts"""
     GetState: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetStateRequest, _ledger_pb2.State]  # type: ignore[assignment]
     """GET /v1/accounts/{user}/state"""
     ListLots: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListLotsRequest, _ledger_pb2.Lots]  # type: ignore[assignment]
@@ -157,6 +165,10 @@ class LedgerAsyncStub(LedgerStub):
     """GET /v1/accounts/{user}/holds"""
     ListTransactions: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListTransactionsRequest, _ledger_pb2.Transactions]  # type: ignore[assignment]
     """GET /v1/accounts/{user}/transactions"""
+    ExplainAccount: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ExplainAccountRequest, _ledger_pb2.AccountExplanation]  # type: ignore[assignment]
+    """GET /v1/accounts/{user}/explain"""
+    ExplainCharge: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ExplainChargeRequest, _ledger_pb2.ChargeExplanation]  # type: ignore[assignment]
+    """GET /v1/charges/{id}/explain"""
     GetCommand: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetCommandRequest, _ledger_pb2.Outcome]  # type: ignore[assignment]
     """GET /v1/commands/{key}"""
     GetPrices: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetPricesRequest, _ledger_pb2.Prices]  # type: ignore[assignment]
@@ -356,6 +368,14 @@ class LedgerServicer(metaclass=_abc_1.ABCMeta):
         """GET /v1/accounts/{user}"""
 
     @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _ledger_pb2.ListAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.Accounts, _abc.Awaitable[_ledger_pb2.Accounts]]:
+        """GET /v1/accounts"""
+
+    @_abc_1.abstractmethod
     def GetState(
         self,
         request: _ledger_pb2.GetStateRequest,
@@ -386,6 +406,22 @@ class LedgerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.Transactions, _abc.Awaitable[_ledger_pb2.Transactions]]:
         """GET /v1/accounts/{user}/transactions"""
+
+    @_abc_1.abstractmethod
+    def ExplainAccount(
+        self,
+        request: _ledger_pb2.ExplainAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.AccountExplanation, _abc.Awaitable[_ledger_pb2.AccountExplanation]]:
+        """GET /v1/accounts/{user}/explain"""
+
+    @_abc_1.abstractmethod
+    def ExplainCharge(
+        self,
+        request: _ledger_pb2.ExplainChargeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ChargeExplanation, _abc.Awaitable[_ledger_pb2.ChargeExplanation]]:
+        """GET /v1/charges/{id}/explain"""
 
     @_abc_1.abstractmethod
     def GetCommand(
