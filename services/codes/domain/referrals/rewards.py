@@ -16,13 +16,21 @@ Review = Literal["none", "waiting", "approved"]
 """Whether somebody has to look at a referral, or has."""
 
 Status = Literal["bound", "on_hold", "settled", "refused"]
-"""`bound`: the referee has not paid; `on_hold`: they have, and it may still be refunded; `settled`: its rewards were
-decided on; `refused`: it earns nothing, whatever comes."""
+"""`bound`: the referee has not paid; `on_hold`: they have, and rewards are still to come; `settled`: each of its rewards
+was decided on; `refused`: it earns nothing, whatever comes."""
 
 RewardRole = Literal["referrer", "referee", "second_level"]
-RewardStatus = Literal["pending", "sent", "paid", "refused", "revoking", "revoked"]
-RewardRefusal = Literal["month_limit", "nothing_left", "ledger_refused"]
-ReferralRefusal = Literal["paid_before", "self_referral", "order_refunded", "no_programme", "refused_by_manager"]
+LIMITED: frozenset[RewardRole] = frozenset({"referrer", "second_level"})
+"""What counts towards a month's limit: what is earned by bringing others."""
+
+RewardStatus = Literal["waiting", "pending", "sent", "paid", "refused", "revoking", "revoked"]
+"""`waiting` for somebody's approval, `pending` until the hold ends, `sent` to the ledger, and what came of it."""
+
+ReferralRefusal = Literal["paid_before", "self_referral", "order_refunded", "no_programme", "no_reward", "by_manager"]
+FRAUD: frozenset[ReferralRefusal] = frozenset({"self_referral", "by_manager"})
+"""Reasons for which a referral counts for nothing, the second level of others included."""
+
+RewardRefusal = Literal["referral_refused", "upper_refused", "order_refunded", "month_limit", "nothing_left", "by_ledger"]
 
 _SECOND_US = 1_000_000
 _EXACT = Context(prec=80)
@@ -74,6 +82,14 @@ def promises(order: Order, terms: ReferralTerms, referee: str, referrer: str, up
 def _rate(order: Order, reward: RewardTerms, terms: ReferralTerms) -> Decimal:
     with localcontext(_EXACT):
         return Decimal(terms.credits_per_minor.get(order.currency, "0")) * (reward.order_percent or 0) / 100
+
+
+def takes_back(refunded_at_us: int, due_us: int, after_refund: Literal["keep", "revoke"]) -> bool:
+    """Whether a refund of the whole order undoes its rewards: within the hold always, after it if the app says so.
+
+    Both times are those of the events, so that it doesn't matter which was heard of first.
+    """
+    return refunded_at_us < due_us or after_refund == "revoke"
 
 
 def wanted(promise: Promise, left_minor: int, decimals: int) -> Decimal:

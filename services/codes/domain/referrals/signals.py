@@ -1,7 +1,8 @@
 """Signals by which two accounts are told to be one person's; kept as digests under the pepper only.
 
-Hard ones (`phone`, `card`, `email`) name a person, soft ones (`network`, `device`, `name`) hint at one. All are made
-alike before they are digested, so that another way of writing the same finds the same.
+Hard ones (`phone`, `card`, `email`, and `payer`, which payments tell) name a person, soft ones (`network`, `device`,
+`name`) hint at one. All are made alike before they are digested, so that another way of writing the same finds the
+same.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-Hard = Literal["phone", "card", "email"]
+Hard = Literal["phone", "card", "email", "payer"]
 Soft = Literal["network", "device", "name"]
-SignalKind = Literal["phone", "card", "email", "network", "device", "name"]
+SignalKind = Literal["phone", "card", "email", "payer", "network", "device", "name"]
 HARD: tuple[Hard, ...] = get_args(Hard)
 SOFT: tuple[Soft, ...] = get_args(Soft)
 
@@ -100,7 +101,7 @@ def _opaque(kind: SignalKind, text: str) -> str:
 
 
 def normal(kind: SignalKind, text: str) -> str:
-    """`text` as it is digested. A card's and a device's are opaque: a fingerprint that somebody else made."""
+    """`text` as it is digested. A card's, a payer's and a device's are opaque: fingerprints that somebody else made."""
     match kind:
         case "email":
             return normal_email(text)
@@ -110,7 +111,7 @@ def normal(kind: SignalKind, text: str) -> str:
             return normal_network(text)
         case "name":
             return normal_name(text)
-        case "card" | "device":
+        case "card" | "payer" | "device":
             return _opaque(kind, text)
 
 

@@ -82,6 +82,11 @@ class ReferralTerms(_Strict):
             raise ValueError("link is an address with {code} in it, once")
         return self
 
+    @property
+    def limit(self) -> Decimal:
+        """What a referrer earns at most in a month."""
+        return Decimal(self.month_max_credits)
+
     def link_of(self, text: str) -> str | None:
         """The deep link of a code, if the app has any."""
         return None if self.link is None else self.link.replace(_CODE_IN_LINK, text)
