@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from libs.events.contracts.ledger.fields import User
 from libs.events.db import Connection
-from libs.events.outbox import Cause
 from libs.service.answers import Answer, Credits, Page, Time
 from libs.service.bodies import CleanText, parse_body, parse_query
 from libs.service.clock import format_time
@@ -22,7 +21,7 @@ from libs.service.contract import described
 from libs.service.exports import MEDIA_TYPES, all_pages, export_response, file_asked, rendered
 from libs.service.once import Result, once, result_response, wish_of
 from libs.service.pagination import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
-from libs.service.problems import Problem, ScopeMissing, invalid
+from libs.service.problems import ScopeMissing, invalid
 from libs.service.routes import json_response, permitted, staff, user_in_path
 from services.codes.api.support import ADJUST, READ, SPEND, cause_of, core_of
 from services.codes.core import Core
@@ -31,8 +30,8 @@ from services.codes.domain.codes import Refusal
 from services.codes.domain.referrals.rewards import Review, RewardRole, RewardStatus, Status, month_of, text_of
 from services.codes.domain.referrals.signals import Digests, InvalidSignal, SignalKind, digests_of
 from services.codes.handlers.referrals.binding import Coming, bind
-from services.codes.handlers.referrals.owning import make_own, programme_of
-from services.codes.handlers.referrals.reviewing import approve, refuse
+from services.codes.handlers.referrals.owning import OwnCode, make_own, programme_of
+from services.codes.handlers.referrals.reviewing import Verdict, approve, refuse
 from services.codes.handlers.refusing import problem_of
 from services.codes.store import referrals as store
 from services.codes.store import rewards as rewards_store
@@ -62,14 +61,18 @@ class SignalsBody(_Body):
 
 
 class _SignalsOf(_Body):
-    client_ip: Signal | None = Field(None, max_length=45, description="The user's address; kept as its network's digest.")
+    client_ip: Signal | None = Field(
+        None, max_length=45, description="The user's address; kept as its network's digest."
+    )
     signals: SignalsBody = SignalsBody()
 
 
 class OwnCodeBody(_SignalsOf):
     """The body of `PUT /v1/referrals/{user}`; signals are for services to give."""
 
-    code: CleanText | None = Field(None, max_length=64, description="The text that the user chose, if the app lets them.")
+    code: CleanText | None = Field(
+        None, max_length=64, description="The text that the user chose, if the app lets them."
+    )
 
 
 class BindBody(_SignalsOf):
@@ -207,7 +210,7 @@ async def put_own(request: Request) -> Response:
     text = None if body.code is None else _chosen(body.code)
     async with core.pool.acquire() as connection, connection.transaction():
         actor = f"{principal.role}:{principal.sub}"
-        await make_own(core, connection, principal.app, user, actor, text, signals)
+        await make_own(core, connection, OwnCode(principal.app, user, actor, text, signals))
     return json_response(await _own(core, principal.app, user))
 
 
@@ -295,7 +298,7 @@ async def list_referrals(request: Request) -> Response:
         return export_response(kind, tuple(ReferralAnswer.model_fields), every, "referrals")
     after = decode_cursor(query.cursor, {"bound_at": int, "id": str})
     rows = await fetch(None if after is None else (after["bound_at"], after["id"]), query.limit + 1)
-    return json_response(page(rows, query.limit, lambda row: dict(zip(("bound_at", "id"), row["_place"])), _plain))
+    return json_response(page(rows, query.limit, _cursor, _plain))
 
 
 _REVIEWED = ("404 referral_not_found", "409 referral_resolved")
@@ -321,16 +324,14 @@ async def refuse_referral(request: Request) -> Response:
     return await _review(request, refuse)
 
 
-async def _review(
-    request: Request, decide: Callable[[Core, Connection, str, str, str, Cause], Awaitable[Referral]]
-) -> Response:
+async def _review(request: Request, decide: Callable[[Core, Connection, Verdict], Awaitable[Referral]]) -> Response:
     principal = staff(request, ADJUST)
     core = core_of(request)
     body = parse_body(ReviewBody, await request.body())
+    verdict = Verdict(principal.app, request.path_params["id"], body.reason, cause_of(request, principal))
 
     async def effect(connection: Connection) -> Result:
-        cause = cause_of(request, principal)
-        referral = await decide(core, connection, principal.app, request.path_params["id"], body.reason, cause)
+        referral = await decide(core, connection, verdict)
         made = await rewards_store.of_referral(connection, referral.id)
         return Result(200, orjson.dumps(shown(referral, made)))
 
@@ -377,7 +378,10 @@ async def _own(core: Core, app: str, user: str) -> dict[str, Any]:
 
     def sums(*statuses: RewardStatus) -> dict[str, Any]:
         found = [totals[status] for status in statuses if status in totals]
-        return {"count": sum(count for count, _ in found), "credits": text_of(sum((c for _, c in found), start=0 * earned))}
+        return {
+            "count": sum(count for count, _ in found),
+            "credits": text_of(sum((c for _, c in found), start=0 * earned)),
+        }
 
     return {
         "user": user,
@@ -387,7 +391,11 @@ async def _own(core: Core, app: str, user: str) -> dict[str, Any]:
         "pending": sums("waiting", "pending", "sent"),
         "paid": sums("paid"),
         "refused": sums("refused", "revoking", "revoked"),
-        "this_month": {"month": month, "earned": text_of(earned), "left": text_of(max(0 * earned, terms.limit - earned))},
+        "this_month": {
+            "month": month,
+            "earned": text_of(earned),
+            "left": text_of(max(0 * earned, terms.limit - earned)),
+        },
     }
 
 
@@ -425,6 +433,11 @@ def shown(referral: Referral, made: list[Reward]) -> dict[str, Any]:
             for reward in made
         ],
     }
+
+
+def _cursor(row: dict[str, Any]) -> dict[str, str | int]:
+    bound_at, referral_id = row["_place"]
+    return {"bound_at": bound_at, "id": referral_id}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -172,7 +172,7 @@ async def update(connection: Connection, referral_id: str, values: Mapping[str, 
     await connection.execute(f"UPDATE referrals SET {places} WHERE id = $1", referral_id, *values.values())
 
 
-async def of_referee(connection: Connection, app: str, referee: str, *, lock: bool = False) -> Referral | None:
+async def of_referee(connection: Pool | Connection, app: str, referee: str, *, lock: bool = False) -> Referral | None:
     """By whom somebody came."""
     row = await connection.fetchrow(
         f"{_SELECT} WHERE app = $1 AND referee = $2" + (" FOR UPDATE" if lock else ""), app, referee

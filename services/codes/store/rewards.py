@@ -124,10 +124,10 @@ async def due(pool: Pool, now_us: int, app_times: Mapping[str, int], limit: int)
     """Rewards whose hold has ended by `now_us`, in apps in test mode by their own clocks; the earliest first."""
     rows = await pool.fetch(
         "(SELECT id, app, referral_id, due_at FROM referral_rewards"
-        " WHERE status = 'pending' AND due_at <= $1 AND app <> ALL ($2) ORDER BY due_at LIMIT $4)"
+        " WHERE status = 'pending' AND due_at <= $1 AND app <> ALL ($2) ORDER BY due_at, id LIMIT $4)"
         " UNION ALL (SELECT w.id, w.app, w.referral_id, w.due_at FROM unnest($2::text[], $3::bigint[]) AS t (app, now)"
         " JOIN referral_rewards w ON w.app = t.app AND w.due_at <= t.now WHERE w.status = 'pending'"
-        " ORDER BY w.due_at LIMIT $4)",
+        " ORDER BY w.due_at, w.id LIMIT $4)",
         now_us,
         list(app_times),
         list(app_times.values()),
@@ -136,11 +136,19 @@ async def due(pool: Pool, now_us: int, app_times: Mapping[str, int], limit: int)
     return [Due(id_, app, referral, now_us if app in app_times else at) for id_, app, referral, at in rows]
 
 
+async def waited_for(connection: Connection, command_ids: Sequence[str]) -> set[str]:
+    """Which of these commands rewards wait for."""
+    rows = await connection.fetch(
+        "SELECT command_id AS id FROM referral_rewards WHERE command_id = ANY ($1)"
+        " UNION ALL SELECT revoke_command_id FROM referral_rewards WHERE revoke_command_id = ANY ($1)",
+        list(command_ids),
+    )
+    return {row["id"] for row in rows}
+
+
 async def by_command(connection: Connection, command_id: str) -> Reward | None:
     """The reward that waits for the outcome of a command, locked."""
-    row = await connection.fetchrow(
-        f"{_SELECT} WHERE command_id = $1 OR revoke_command_id = $1 FOR UPDATE", command_id
-    )
+    row = await connection.fetchrow(f"{_SELECT} WHERE command_id = $1 OR revoke_command_id = $1 FOR UPDATE", command_id)
     return None if row is None else reward_of(row)
 
 

@@ -16,8 +16,8 @@ Review = Literal["none", "waiting", "approved"]
 """Whether somebody has to look at a referral, or has."""
 
 Status = Literal["bound", "on_hold", "settled", "refused"]
-"""`bound`: the referee has not paid; `on_hold`: they have, and rewards are still to come; `settled`: each of its rewards
-was decided on; `refused`: it earns nothing, whatever comes."""
+"""`bound`: the referee has not paid; `on_hold`: they have, and rewards are still to come; `settled`: each reward was
+decided on; `refused`: it earns nothing, whatever comes."""
 
 RewardRole = Literal["referrer", "referee", "second_level"]
 LIMITED: frozenset[RewardRole] = frozenset({"referrer", "second_level"})
@@ -30,7 +30,9 @@ ReferralRefusal = Literal["paid_before", "self_referral", "order_refunded", "no_
 FRAUD: frozenset[ReferralRefusal] = frozenset({"self_referral", "by_manager"})
 """Reasons for which a referral counts for nothing, the second level of others included."""
 
-RewardRefusal = Literal["referral_refused", "upper_refused", "order_refunded", "month_limit", "nothing_left", "by_ledger"]
+RewardRefusal = Literal[
+    "referral_refused", "upper_refused", "order_refunded", "month_limit", "nothing_left", "by_ledger"
+]
 
 _SECOND_US = 1_000_000
 _EXACT = Context(prec=80)

@@ -50,13 +50,13 @@ async def order_paid(core: Core, connection: Connection, envelope: Envelope, eve
     order = Order(event.order, event.amount_minor, event.currency, parse_time(event.settled_at))
     refund = await referrals.take_refund(connection, app, order.id)
     terms = core.configs.get(app).document.referrals
-    why = None if terms is None else await _promise(core, connection, referral, order, terms, refund)
+    why = None if terms is None else await _promise(core, connection, referral, order, terms=terms, refund=refund)
     if terms is None or why is not None:
-        await refuse_referral(core, connection, referral, why or "no_programme", Cause.of(envelope))
+        await refuse_referral(core, connection, referral, why or "no_programme", cause=Cause.of(envelope))
 
 
 async def _promise(
-    core: Core, connection: Connection, referral: Referral, order: Order, terms: ReferralTerms, refund: Refund | None
+    core: Core, connection: Connection, referral: Referral, order: Order, *, terms: ReferralTerms, refund: Refund | None
 ) -> ReferralRefusal | None:
     """Write down what the order earns; or why it earns nothing."""
     app = referral.app
@@ -115,7 +115,7 @@ async def order_refunded(core: Core, connection: Connection, envelope: Envelope,
             await referrals.update(connection, referral.id, left)
         terms = terms_of(core, referral)
         if refund.whole and takes_back(refund.refunded_at, referral.due_at, terms.after_refund):
-            await refuse_referral(core, connection, referral, "order_refunded", Cause.of(envelope))
+            await refuse_referral(core, connection, referral, "order_refunded", cause=Cause.of(envelope))
 
 
 def terms_of(core: Core, referral: Referral) -> ReferralTerms:
@@ -138,7 +138,7 @@ async def pay_out(core: Core, connection: Connection, due: Due) -> None:
         return
     cause = Cause(correlation_id=referral.id)
     if referral.review == "none" and await _is_one_person(connection, referral, made):
-        await refuse_referral(core, connection, referral, "self_referral", cause)
+        await refuse_referral(core, connection, referral, "self_referral", cause=cause)
         return
     terms = terms_of(core, referral)
     left_minor = max(0, (referral.order_minor or 0) - referral.refunded_minor)
@@ -153,7 +153,7 @@ async def pay_out(core: Core, connection: Connection, due: Due) -> None:
         await rewards.earn(connection, due.app, reward.user_id, month, amount)
     if amount:
         sent = dataclasses.replace(reward, amount=amount)
-        command_id = await _grant(core, connection, referral, sent, terms, now_us, cause)
+        command_id = await _grant(core, connection, referral, sent, terms=terms, now_us=now_us, cause=cause)
         values = {"status": "sent", "amount": amount, "month": month, "command_id": command_id}
         await rewards.update(connection, reward.id, values)
     else:
@@ -184,6 +184,7 @@ async def _grant(
     connection: Connection,
     referral: Referral,
     reward: Reward,
+    *,
     terms: ReferralTerms,
     now_us: int,
     cause: Cause,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.events.contracts.base import Event
 from libs.events.contracts.codes.referrals import (
     ReferralRewarded,
     ReferralRewardRefused,
     ReferralRewardRevoked,
+    RewardEvent,
 )
 from libs.events.contracts.ledger.events.app import CommandRefused, CommandRepeated
 from libs.events.contracts.ledger.events.balances import CreditsGranted, GrantRevoked
@@ -75,7 +75,7 @@ def _text(reward: Reward) -> str:
 
 
 async def _tell(
-    core: Core, connection: Connection, reward: Reward, cause: Cause, kind: type[Event], **said: Any
+    core: Core, connection: Connection, reward: Reward, cause: Cause, kind: type[RewardEvent], **said: Any
 ) -> None:
     referral = await referrals.by_id(connection, reward.referral_id)
     event = kind(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 
 from libs.events.db import Connection
 from libs.service.problems import FeatureDisabled
@@ -27,19 +28,29 @@ def programme_of(core: Core, app: str) -> ReferralTerms:
     return document.referrals
 
 
-async def make_own(
-    core: Core, connection: Connection, app: str, user: str, actor: str, text: str | None, signals: Digests
-) -> str:
-    """The text of the user's own code: the one they have, a generated one, or from now on `text`, if they chose it.
+@dataclass(frozen=True, slots=True)
+class OwnCode:
+    """A user wants a code of their own, of this `text` if they chose one; `signals` are what was seen of them."""
+
+    app: str
+    user: str
+    actor: str
+    text: str | None
+    signals: Digests
+
+
+async def make_own(core: Core, connection: Connection, wish: OwnCode) -> str:
+    """The text of the user's own code: the one they have, a generated one, or from now on the one they chose.
 
     Signals are remembered, so that whom they bring can be compared with them.
     """
+    app, user, text = wish.app, wish.user, wish.text
     terms = programme_of(core, app)
     if text is not None and not terms.own_text:
         raise OwnTextDisabled
     now_us = await core.now_us(app)
-    if signals:
-        await referrals.see(connection, app, user, signals, now_us)
+    if wish.signals:
+        await referrals.see(connection, app, user, wish.signals, now_us)
     present = await referrals.own_code(connection, app, user)
     if present is not None and text in (None, present):
         return present
@@ -60,7 +71,7 @@ async def make_own(
         last4=made[-4:],
         per_user_limit=None,
         created_at=now_us,
-        created_by=actor,
+        created_by=wish.actor,
     )
     if not await codes.insert(connection, code, core.digest(app, made)):
         raise CodeTaken

@@ -19,6 +19,7 @@ async def refuse_referral(
     connection: Connection,
     referral: Referral,
     why: ReferralRefusal,
+    *,
     cause: Cause,
     reason: str | None = None,
 ) -> None:
