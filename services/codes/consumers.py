@@ -13,6 +13,7 @@ from libs.events.db import Connection
 from libs.events.envelope import Envelope
 from services.codes.core import LEDGER_EVENTS, SOURCE, Core
 from services.codes.handlers.outcomes import SIDE_EVENTS, settle
+from services.codes.handlers.referrals.hearing import Referring
 from services.codes.ledger import Ledger
 from services.codes.store import customers
 
@@ -54,6 +55,6 @@ def consumer_of(core: Core, bus: Bus, ledger: Ledger) -> Consumer:
         bus,
         [Subscription("ledger", LEDGER_EVENTS, partitions, ledger.feed)],
         ON,
-        observers=[OutcomeRecorder(SIDE_EVENTS), Settling(core)],
+        observers=[OutcomeRecorder(SIDE_EVENTS), Settling(core), Referring(core)],
         outbox=core.outbox,
     )

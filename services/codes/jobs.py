@@ -13,7 +13,9 @@ from services.codes.core import SOURCE, Core
 from services.codes.domain.redemptions import Claim
 from services.codes.handlers.batches import work_on
 from services.codes.handlers.ending import end_redemptions
-from services.codes.store import batches, redemptions
+from services.codes.handlers.referrals.earning import pay_out
+from services.codes.store import batches, redemptions, rewards
+from services.codes.store.rewards import Due
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,27 @@ def making(core: Core) -> Poller[tuple[str, int]]:
         await work_on(core, item[0])
 
     return Poller("batches", due, fire, clock=core.clock, due_at_us=lambda item: item[1], chunk=1)
+
+
+def rewarding(core: Core) -> Poller[Due]:
+    """Pays what referrals have earned when its hold has ended, or refuses it."""
+
+    async def due(now_us: int, limit: int) -> list[Due]:
+        clocks = {app: core.clocks.now_us(app) for app in core.configs.test_apps()}
+        return await rewards.due(core.pool, now_us, clocks, limit)
+
+    async def fire(item: Due) -> None:
+        async with core.pool.acquire() as connection, connection.transaction():
+            await pay_out(core, connection, item)
+
+    return Poller(
+        "referral_rewards",
+        due,
+        fire,
+        clock=core.clock,
+        due_at_us=lambda item: item.due_at,
+        interval_s=core.settings.expiry_s,
+    )
 
 
 async def hear_news(core: Core) -> None:

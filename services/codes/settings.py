@@ -62,10 +62,12 @@ class CodesSettings(ServiceSettings):
     answer_s: float = Field(3.0, gt=0, description="Seconds that a redemption waits for the ledger before 202.")
     balance_s: float = Field(1.0, gt=0, description="Seconds that a redemption's answer waits for the new balance.")
     news_s: float = Field(1.0, gt=0, description="Seconds between looks for configurations and clocks set elsewhere.")
-    expiry_s: float = Field(1.0, gt=0, description="Seconds between looks for reservations that have ended.")
     batch_chunk: int = Field(5000, ge=1, le=100_000, description="Codes of a batch that are made, or voided, at once.")
     sheet_codes_max: int = Field(2000, ge=1, description="Codes on one printed sheet, which is made whole in memory.")
     fonts: Path | None = Field(None, description="A folder of fonts for printed sheets, beside those of the system.")
+    expiry_s: float = Field(
+        1.0, gt=0, description="Seconds between looks for what time has ended: reservations, holds of rewards."
+    )
     key_days: int = Field(35, ge=1, description="Days for which answers are kept under their idempotency keys.")
     failpoints: str = Field(
         "",

@@ -21,7 +21,7 @@ from libs.service.db import ping
 from libs.service.health import Health
 from services.codes.consumers import consumer_of
 from services.codes.core import EVENTS_TOPIC, LEDGER_COMMANDS, LEDGER_EVENTS, SOURCE, Core
-from services.codes.jobs import expiry, forget_answers, hear_news, making
+from services.codes.jobs import expiry, forget_answers, hear_news, making, rewarding
 from services.codes.ledger import Ledger
 from services.codes.running import core_of
 from services.codes.settings import WORKER_OFFSET, CodesSettings
@@ -57,7 +57,7 @@ async def _work(core: Core) -> None:
     ledger = Ledger(core.settings)
     try:
         bus = Bus(core.settings.kafka, {**topics, LEDGER_EVENTS: partitions}, client_id="codes-worker")
-        async with bus, expiry(core), making(core):
+        async with bus, expiry(core), making(core), rewarding(core):
             await run_together(
                 Stamper(core.pool).run(),
                 Relay(OutboxLog(SOURCE, core.pool), core.pool, bus, topics).run(),

@@ -23,7 +23,7 @@ from libs.service.once import Result, once, result_response, wish_of
 from libs.service.pagination import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import ScopeMissing, invalid
 from libs.service.routes import json_response, permitted, staff, user_in_path
-from services.codes.api.support import ADJUST, READ, SPEND, cause_of, core_of
+from services.codes.api.support import ADJUST, GRANT, READ, SPEND, cause_of, core_of
 from services.codes.core import Core
 from services.codes.domain import texts
 from services.codes.domain.codes import Refusal
@@ -199,7 +199,9 @@ async def put_own(request: Request) -> Response:
     """Make the code by which others come, or find it. A chosen text becomes the one that is shown; earlier ones still
     bind. A user may do this for itself. Asking again changes nothing, so no key is needed.
     """
-    principal = permitted(request, READ, SPEND)
+    principal = permitted(request, READ)
+    if principal.role != "user":
+        permitted(request, SPEND, GRANT)
     user = user_in_path(request)
     principal.require_user(user)
     body = parse_body(OwnCodeBody, await request.body() or b"{}")

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from services.codes.domain import texts
 from services.codes.domain.amounts import format_amount, parse_amount
 from services.codes.domain.codes import Kind
+from services.codes.domain.referrals.terms import ReferralTerms
 
 DAY_S = 86_400
 DURATION_S_MAX = 36_525 * DAY_S
@@ -193,6 +194,7 @@ class SwitchesSpec(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     codes: bool = True
+    referrals: bool = True
 
 
 class TestModeSpec(Strict):
@@ -206,5 +208,6 @@ class ConfigDocument(Strict):
 
     zone: Annotated[str, Field(max_length=64), AfterValidator(_zone)] = "UTC"
     codes: CodesSpec = CodesSpec()
+    referrals: ReferralTerms | None = None
     switches: SwitchesSpec = SwitchesSpec()
     test_mode: TestModeSpec | None = None

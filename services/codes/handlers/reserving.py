@@ -13,7 +13,7 @@ from libs.events.outbox import Cause
 from libs.service.clock import SECOND_US, to_datetime
 from services.codes.core import Core
 from services.codes.domain.amounts import format_amount
-from services.codes.domain.codes import Code, Counts, Refusal, Use, refusal_of
+from services.codes.domain.codes import Code, Counts, Refusal, Terms, Use, refusal_of
 from services.codes.domain.discounts import Checkout, discount_of
 from services.codes.domain.redemptions import Redemption
 from services.codes.handlers.telling import facts_of, time_text
@@ -51,7 +51,8 @@ async def reserve(core: Core, connection: Connection, order: Order) -> Redemptio
     """
     now_us = await core.now_us(order.app)
     found = await codes.by_digest(connection, order.app, core.digest(order.app, order.text))
-    if found is None:
+    # A user's own code, by which others come, promises nothing to who enters it.
+    if found is None or found.terms == Terms():
         raise Refused(Refusal("code_not_found"))
     campaigns = await codes.lock_campaigns(connection, [found.campaign_id] if found.campaign_id else [])
     code = (await codes.lock_codes(connection, [found.id]))[found.id]
