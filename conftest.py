@@ -2,6 +2,12 @@
 
 import hypothesis
 import pytest
+from hypothesis import settings
+
+# A loaded machine is slow, which is no failure of what is tested. Trials that have a profile of their own keep it.
+settings.register_profile("patient", deadline=None)
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("patient")
 
 pytest_plugins = ["tests.plugins.shared", "tests.plugins.postgres", "tests.plugins.kafka"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -72,7 +72,6 @@ def test_no_flags_where_the_app_wants_none() -> None:
     assert flags_of(replace(PLAIN, opened_at_us=None, referrals_today=99), quiet) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=40))
 def test_nobody_is_ever_their_own_referrer_by_any_way(attempts: list[tuple[int, int]]) -> None:
     referrer_of: dict[str, str] = {}
@@ -139,7 +138,6 @@ def test_per_cent_of_what_is_left_of_the_order(
     assert list(promises(order(currency="EUR"), share, "ben", "ada", None)) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.decimals(0, 300, places=2), max_size=30), st.decimals(0, 500, places=2))
 def test_a_month_never_brings_more_than_its_limit(rewards: list[Decimal], limit: Decimal) -> None:
     earned = Decimal(0)

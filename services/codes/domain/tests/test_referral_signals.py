@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.codes.domain.referrals.signals import InvalidSignal, SignalKind, digests_of, normal, shared
@@ -91,7 +91,6 @@ def test_shared_is_by_kind() -> None:
     assert shared(("device",), mine, [("card", mine["device"])]) == []
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["email", "phone", "card", "network", "device", "name"]), st.text(max_size=60))
 def test_whatever_is_sent_is_normal_or_named(kind: SignalKind, text: str) -> None:
     try:
