@@ -1,4 +1,4 @@
-"""What the service hears: the ledger's events."""
+"""What the service hears: the events of the ledger and of payments."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from libs.events.commands import Outcome, OutcomeRecorder
 from libs.events.consumer import Consumer, Handler, Subscription
 from libs.events.contracts.base import Contract
 from libs.events.contracts.ledger.events import AccountOpened
+from libs.events.contracts.payments.events import OrderPaid
 from libs.events.db import Connection
-from libs.events.envelope import Envelope
-from services.codes.core import LEDGER_EVENTS, SOURCE, Core
+from libs.events.envelope import Envelope, parse_time
+from libs.events.feed import FeedClient
+from services.codes.core import LEDGER_EVENTS, PAYMENTS_EVENTS, SOURCE, Core
 from services.codes.handlers.outcomes import SIDE_EVENTS, settle
+from services.codes.handlers.paying import Paying
 from services.codes.handlers.referrals.hearing import Referring
-from services.codes.ledger import Ledger
 from services.codes.store import customers
 
 
@@ -43,18 +45,26 @@ async def on_account_opened(connection: Connection, envelope: Envelope, _event: 
     await customers.note_opened(connection, envelope.app, envelope.subject, envelope.time_us)
 
 
-ON: dict[type[Contract], Handler] = {AccountOpened: on_account_opened}
+async def on_order_paid(connection: Connection, envelope: Envelope, event: OrderPaid) -> None:
+    """Remember since when somebody has been paying. What becomes of the order's codes is seen to by :class:`Paying`."""
+    await customers.note_paid(connection, envelope.app, envelope.subject, parse_time(event.settled_at))
 
 
-def consumer_of(core: Core, bus: Bus, ledger: Ledger) -> Consumer:
-    """The consumer of the service; one process at a time runs it."""
+ON: dict[type[Contract], Handler] = {AccountOpened: on_account_opened, OrderPaid: on_order_paid}
+
+
+def consumer_of(core: Core, bus: Bus, ledger: FeedClient, payments: FeedClient | None = None) -> Consumer:
+    """The consumer of the service, by the feeds of those it hears; one process at a time runs it."""
     partitions = range(core.settings.partitions)
+    subscriptions = [Subscription("ledger", LEDGER_EVENTS, partitions, ledger)]
+    if payments is not None:
+        subscriptions.append(Subscription("payments", PAYMENTS_EVENTS, partitions, payments))
     return Consumer(
         SOURCE,
         core.pool,
         bus,
-        [Subscription("ledger", LEDGER_EVENTS, partitions, ledger.feed)],
+        subscriptions,
         ON,
-        observers=[OutcomeRecorder(SIDE_EVENTS), Settling(core), Referring(core)],
+        observers=[OutcomeRecorder(SIDE_EVENTS), Settling(core), Paying(core), Referring(core)],
         outbox=core.outbox,
     )

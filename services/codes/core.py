@@ -18,6 +18,7 @@ SOURCE = "codes"
 EVENTS_TOPIC = "codes.events"
 LEDGER_EVENTS = "ledger.events"
 LEDGER_COMMANDS = "ledger.commands"
+PAYMENTS_EVENTS = "payments.events"
 ANYBODY = "@app"
 """Whose partition ids of things have that belong to no user."""
 

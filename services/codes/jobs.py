@@ -31,8 +31,9 @@ def expiry(core: Core) -> Poller[tuple[str, int]]:
 
     async def fire(item: tuple[str, int]) -> None:
         async with core.pool.acquire() as connection, connection.transaction():
-            # What was confirmed or released meanwhile, or waits for the ledger now, is left alone.
-            await end_redemptions(core, connection, [Claim(item[0], "expired")], Cause(actor=f"service:{SOURCE}"))
+            # What was confirmed, released or reserved again meanwhile, or waits for the ledger now, is left alone.
+            claim = Claim(item[0], "expired", due_at=item[1])
+            await end_redemptions(core, connection, [claim], Cause(actor=f"service:{SOURCE}"))
 
     return Poller(
         "reservations",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 
 from libs.events.bus import Bus
 from libs.events.commands import Republisher
@@ -20,9 +21,10 @@ from libs.service.clock import LateClocks, SystemClock
 from libs.service.db import ping
 from libs.service.health import Health
 from services.codes.consumers import consumer_of
-from services.codes.core import EVENTS_TOPIC, LEDGER_COMMANDS, LEDGER_EVENTS, SOURCE, Core
+from services.codes.core import EVENTS_TOPIC, LEDGER_COMMANDS, LEDGER_EVENTS, PAYMENTS_EVENTS, SOURCE, Core
 from services.codes.jobs import expiry, forget_answers, hear_news, making, rewarding
 from services.codes.ledger import Ledger
+from services.codes.payments import Payments
 from services.codes.running import core_of
 from services.codes.settings import WORKER_OFFSET, CodesSettings
 from services.codes.version import VERSION
@@ -54,17 +56,22 @@ async def _keep_working(core: Core) -> None:
 async def _work(core: Core) -> None:
     partitions = core.settings.partitions
     topics = {EVENTS_TOPIC: partitions, LEDGER_COMMANDS: partitions}
-    ledger = Ledger(core.settings)
-    try:
-        bus = Bus(core.settings.kafka, {**topics, LEDGER_EVENTS: partitions}, client_id="codes-worker")
+    heard = {LEDGER_EVENTS: partitions}
+    async with AsyncExitStack() as stack:
+        ledger = Ledger(core.settings)
+        stack.push_async_callback(ledger.close)
+        payments = None
+        if core.settings.payments_url is not None:
+            payments = Payments(core.settings, core.settings.payments_url)
+            stack.push_async_callback(payments.close)
+            heard[PAYMENTS_EVENTS] = partitions
+        bus = Bus(core.settings.kafka, {**topics, **heard}, client_id="codes-worker")
         async with bus, expiry(core), making(core), rewarding(core):
             await run_together(
                 Stamper(core.pool).run(),
                 Relay(OutboxLog(SOURCE, core.pool), core.pool, bus, topics).run(),
                 Republisher(core.pool, bus, SOURCE).run(),
-                consumer_of(core, bus, ledger).run(),
+                consumer_of(core, bus, ledger.feed, None if payments is None else payments.feed).run(),
                 forget_answers(core),
                 hear_news(core),
             )
-    finally:
-        await ledger.close()

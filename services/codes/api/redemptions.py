@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,10 +18,12 @@ from libs.service.once import result_response, wish_of
 from libs.service.pagination import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.routes import json_response, permitted, staff
 from services.codes.api.support import READ, SPEND, cause_of, core_of, desk_of, require_codes
+from services.codes.domain.amounts import parse_amount
 from services.codes.domain.codes import Kind
 from services.codes.domain.discounts import Checkout
 from services.codes.domain.redemptions import Redemption
 from services.codes.domain.settling import Status
+from services.codes.domain.specs import Amount
 from services.codes.handlers.redeeming import shown, status_url
 from services.codes.handlers.reserving import Order
 from services.codes.store import redemptions as store
@@ -40,6 +42,8 @@ REFUSALS = (
     "409 below_minimum",
     "409 wrong_currency",
     "409 wrong_service",
+    "409 codes_do_not_stack",
+    "409 above_balance",
     "409 budget_spent",
     "429 locked_out",
 )
@@ -65,17 +69,31 @@ class CheckoutBody(_Body):
 
 
 class RedemptionBody(_Body):
-    """The body of `POST /v1/redemptions`."""
+    """The body of `POST /v1/redemptions`: a `code`, or for a checkout the `entitlement` that one has left.
 
-    code: CleanText = Field(min_length=1, max_length=TEXT_LENGTH_MAX, description="As somebody typed it.")
+    `amount` is for a part of a gift; without it, all that is left on it is redeemed.
+    """
+
+    code: CleanText | None = Field(None, min_length=1, max_length=TEXT_LENGTH_MAX, description="As somebody typed it.")
+    entitlement: str | None = Field(None, min_length=1, max_length=64)
     user: User
+    amount: Amount | None = None
     checkout: CheckoutBody | None = None
     client_ip: CleanText | None = Field(None, max_length=45, description="Where the user's guesses come from.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> RedemptionBody:
+        if (self.code is None) == (self.entitlement is None):
+            raise ValueError("either a code or an entitlement is redeemed")
+        if self.checkout is None and self.entitlement is not None:
+            raise ValueError("an entitlement is for a checkout")
+        return self
 
 
 class RedemptionAnswer(Answer):
     """A redemption. `reserved` waits for the ledger or for a payment, then it is `confirmed`, `released` (`reason`) or
-    `expired`; a confirmed one may be `rolled_back`."""
+    `expired`; a confirmed one may be `rolled_back`. `balance` is what is left on a gift. `entitlement` is the discount
+    that it left for a later checkout, or, with a checkout, the one that it took."""
 
     id: str
     status: Status
@@ -83,6 +101,7 @@ class RedemptionAnswer(Answer):
     kind: Kind
     user: str
     amount: Credits | None
+    balance: Credits | None
     checkout: str | None
     discount_minor: int | None
     currency: str | None
@@ -132,7 +151,13 @@ class ListQuery(BaseModel):
         answer=RedemptionMade,
         body=RedemptionBody,
         status=201,
-        codes=(*REFUSALS, "409 grant_refused", "403 feature_disabled"),
+        codes=(
+            *REFUSALS,
+            "404 entitlement_not_found",
+            "409 checkout_changed",
+            "409 grant_refused",
+            "403 feature_disabled",
+        ),
     ),
 )
 async def create_redemption(request: Request) -> Response:
@@ -147,7 +172,9 @@ async def create_redemption(request: Request) -> Response:
     order = Order(
         app=principal.app,
         user=body.user,
-        text=body.code,
+        text=body.code or "",
+        entitlement=body.entitlement,
+        amount=None if body.amount is None else parse_amount(body.amount),
         caller=principal.sub,
         cause=cause_of(request, principal),
         checkout=None if body.checkout is None else body.checkout.checkout(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
+from services.codes.domain.amounts import format_amount
 from services.codes.domain.discounts import Checkout, Discount, unfit
 
 Kind = Literal["recharge", "discount", "welcome", "bonus", "gift", "referral"]
@@ -23,6 +24,8 @@ RefusalCode = Literal[
     "below_minimum",
     "wrong_currency",
     "wrong_service",
+    "codes_do_not_stack",
+    "above_balance",
     "budget_spent",
 ]
 """Why a code does not work, in the order in which the first one wins."""
@@ -103,6 +106,11 @@ class Code:
     created_by: str = ""
 
     @property
+    def user_limit(self) -> int | None:
+        """How often one user may use it; a gift is bounded by its balance alone."""
+        return None if self.kind == "gift" else self.per_user_limit
+
+    @property
     def source(self) -> Source:
         """The source of the credits that it gives."""
         if self.terms.credits is not None and self.terms.credits.source is not None:
@@ -124,16 +132,18 @@ class Use:
 class Counts:
     """What limits a use beside the code's own counters: the user's uses of it, and what its campaign has left.
 
-    `budget_left` is in credits, `budget_left_minor` in minor units of money; None: any amount. `gives` and
-    `takes_off_minor` are what this use would take of them.
+    `budget_left` is in credits, `budget_left_minor` in minor units of `budget_currency`; None: any amount. `gives` and
+    `takes_off_minor` are what this use would take of them. `stacks`: whether it may join the checkout's other codes.
     """
 
     by_user: int = 0
     campaign_active: bool = True
     budget_left: Decimal | None = None
     budget_left_minor: int | None = None
+    budget_currency: str | None = None
     gives: Decimal = Decimal(0)
     takes_off_minor: int = 0
+    stacks: bool = True
 
 
 def refusal_of(code: Code | None, use: Use, counts: Counts, now_us: int) -> Refusal | None:
@@ -146,6 +156,15 @@ def all_refusals(code: Code | None, use: Use, counts: Counts, now_us: int) -> li
     return list(_refusals(code, use, counts, now_us))
 
 
+def refusal_of_entitlement(code: Code, use: Use, counts: Counts) -> Refusal | None:
+    """Why a discount can't be taken by an entitlement: the code's limits and window were met when it was redeemed."""
+    if code.status != "active" or not counts.campaign_active:
+        return Refusal("code_inactive")
+    for refusal in refusals_at_checkout(code, use, counts):
+        return refusal
+    return Refusal("budget_spent") if is_spent(counts) else None
+
+
 def _refusals(code: Code | None, use: Use, counts: Counts, now_us: int) -> Iterator[Refusal]:
     if code is None:
         yield Refusal("code_not_found")
@@ -156,21 +175,37 @@ def _refusals(code: Code | None, use: Use, counts: Counts, now_us: int) -> Itera
         yield Refusal("code_not_yet_valid", {"starts_at": code.starts_at})
     if code.ends_at is not None and now_us >= code.ends_at:
         yield Refusal("code_expired", {"ends_at": code.ends_at})
-    if code.max_uses is not None and code.reserved + code.redeemed >= code.max_uses:
+    if (code.max_uses is not None and code.reserved + code.redeemed >= code.max_uses) or code.balance == 0:
         yield Refusal("code_used_up")
-    if code.per_user_limit is not None and counts.by_user >= code.per_user_limit:
+    if code.user_limit is not None and counts.by_user >= code.user_limit:
         yield Refusal("code_already_redeemed")
     if not _is_for(code.audience, use, now_us):
         yield Refusal("code_not_for_you")
+    yield from refusals_at_checkout(code, use, counts)
+    if code.balance is not None and 0 < code.balance < counts.gives:
+        yield Refusal("above_balance", {"balance": format_amount(code.balance)})
+    if is_spent(counts):
+        yield Refusal("budget_spent")
+
+
+def refusals_at_checkout(code: Code, use: Use, counts: Counts) -> Iterator[Refusal]:
+    """Why the code's discount can't be taken off this checkout, whoever has used the code how often."""
     if code.terms.discount is not None and use.checkout is not None:
         reason = unfit(code.terms.discount, use.checkout)
+        if reason is None and counts.budget_currency not in (None, use.checkout.currency):
+            reason = "wrong_currency"
         if reason is not None:
             facts = {"min_minor": code.terms.discount.min_minor} if reason == "below_minimum" else {}
             yield Refusal(reason, facts)
-    if (counts.budget_left is not None and counts.gives > counts.budget_left) or (
+    if not counts.stacks:
+        yield Refusal("codes_do_not_stack")
+
+
+def is_spent(counts: Counts) -> bool:
+    """Whether the campaign has less left than this use would take."""
+    return (counts.budget_left is not None and counts.gives > counts.budget_left) or (
         counts.budget_left_minor is not None and counts.takes_off_minor > counts.budget_left_minor
-    ):
-        yield Refusal("budget_spent")
+    )
 
 
 def _is_for(audience: Audience, use: Use, now_us: int) -> bool:

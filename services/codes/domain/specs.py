@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from services.codes.domain import texts
 from services.codes.domain.amounts import format_amount, parse_amount
 from services.codes.domain.codes import Kind
+from services.codes.domain.discounts import Stacking
 from services.codes.domain.referrals.terms import ReferralTerms
 
 DAY_S = 86_400
@@ -178,7 +179,12 @@ class SampleSpec(CodeSpec):
 
 
 class CodesSpec(Strict):
-    """How the app uses codes. Seconds of reservations: of a checkout, and of one that is paid by a manual transfer."""
+    """How the app uses codes. Seconds of reservations: of a checkout, and of one that is paid by a manual transfer.
+
+    `stacking`: which codes may stand on one checkout. `entitlement_days`: how long a discount can be taken that a code
+    left which was redeemed without a checkout. `refund_policy`: what becomes of a code's credits that were spent before
+    the whole payment goes back.
+    """
 
     samples: dict[Text, SampleSpec] = Field(default={}, max_length=1000)
     link: Annotated[str, Field(max_length=500), AfterValidator(_link)] | None = Field(
@@ -186,6 +192,9 @@ class CodesSpec(Strict):
     )
     reservation_s: int = Field(default=900, ge=1, le=30 * DAY_S)
     manual_reservation_s: int = Field(default=2 * DAY_S, ge=1, le=30 * DAY_S)
+    stacking: Stacking = Stacking.NONE
+    entitlement_days: int = Field(default=30, ge=1, le=36_525)
+    refund_policy: Literal["absorb", "debt", "block"] = "absorb"
 
 
 class SwitchesSpec(BaseModel):

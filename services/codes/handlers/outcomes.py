@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import orjson
 
@@ -13,7 +14,8 @@ from libs.events.failpoints import reach
 from libs.events.outbox import Cause
 from services.codes.core import SOURCE, Core
 from services.codes.domain.redemptions import Claim, Redemption
-from services.codes.handlers.ending import end_redemptions
+from services.codes.handlers.ending import end_redemptions, lock_redemptions
+from services.codes.handlers.granting import send_revoke
 from services.codes.store import redemptions
 
 SIDE_EVENTS = frozenset({"ledger.account_opened.v1"})
@@ -22,14 +24,43 @@ SIDE_EVENTS = frozenset({"ledger.account_opened.v1"})
 
 async def settle(core: Core, connection: Connection, outcomes: Mapping[str, Outcome]) -> list[Redemption]:
     """End the redemptions that wait for these outcomes, by command id; harmless where it was done before."""
-    waiting = await redemptions.by_commands(connection, list(outcomes))
-    if not waiting:
+    sent = await redemptions.by_commands(connection, list(outcomes))
+    if not sent:
         return []
     reach("redemption.answered")
-    claims = [claim_of(redemption_id, outcomes[command]) for command, redemption_id in waiting.items()]
-    ended = await end_redemptions(core, connection, claims, Cause(actor=f"service:{SOURCE}"))
+    cause = Cause(actor=f"service:{SOURCE}")
+    paid = [one.id for one in sent if one.checkout is not None]
+    if paid:
+        # Locked together with the others, because there is one order over all.
+        await lock_redemptions(connection, [one.id for one in sent])
+        for redemption_id in paid:
+            await _note(core, connection, redemption_id, outcomes, cause)
+    claims = [claim_of(one.id, outcomes[one.command_id]) for one in sent if one.waiting and one.command_id is not None]
+    ended = await end_redemptions(core, connection, claims, cause)
     reach("redemption.settled")
     return ended
+
+
+async def _note(
+    core: Core, connection: Connection, redemption_id: str, outcomes: Mapping[str, Outcome], cause: Cause
+) -> None:
+    """Write down what the ledger told of the credits of a checkout, which was paid or refunded whatever it says.
+
+    Credits of a checkout that was refunded before they were known to be granted are asked back now.
+    """
+    (redemption,) = await redemptions.by_ids(connection, [redemption_id])
+    granted = outcomes.get(redemption.command_id or "")
+    if granted is not None and redemption.granted is None:
+        claim = claim_of(redemption.id, granted)
+        told = {**(claim.granted or {}), **({} if claim.refusal is None else {"refusal": claim.refusal})}
+        redemption = replace(redemption, granted=told)
+        if redemption.status == "rolled_back" and redemption.grant is not None and redemption.revoke_id is None:
+            revoke_id = await send_revoke(core, connection, redemption, redemption.grant, cause)
+            redemption = replace(redemption, revoke_id=revoke_id)
+        await redemptions.update_ended(connection, redemption)
+    revoked = outcomes.get(redemption.revoke_id or "")
+    if revoked is not None:
+        await redemptions.note_revoked(connection, redemption.id, {"type": revoked.type, **orjson.loads(revoked.data)})
 
 
 def claim_of(redemption_id: str, outcome: Outcome) -> Claim:

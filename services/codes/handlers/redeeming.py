@@ -106,6 +106,7 @@ def shown(redemption: Redemption) -> dict[str, Any]:
         "kind": redemption.kind,
         "user": redemption.user_id,
         "amount": None if redemption.amount is None else format_amount(redemption.amount),
+        "balance": None if redemption.balance is None else format_amount(redemption.balance),
         "checkout": redemption.checkout,
         "discount_minor": redemption.discount_minor,
         "currency": redemption.currency,

@@ -20,9 +20,11 @@ COLUMNS = (
 )
 NAMES = [*COLUMNS.split(", "), "digest"]
 _INSERT = (
-    f"INSERT INTO codes ({', '.join(NAMES)}) VALUES ({', '.join(f'${n}' for n in range(1, len(NAMES) + 1))})"
+    f"INSERT INTO codes ({', '.join(NAMES)}, used_before)"
+    f" VALUES ({', '.join(f'${n}' for n in range(1, len(NAMES) + 1))}, ${NAMES.index('redeemed') + 1})"
     " ON CONFLICT (app, digest) DO NOTHING"
 )
+"""What a new code has been redeemed was elsewhere."""
 _UPDATE = (
     f"UPDATE codes SET {', '.join(f'{name} = ${n}' for n, name in enumerate(NAMES[2:-1], 3))}"
     " WHERE id = $1 AND app = $2"
@@ -43,6 +45,7 @@ class Campaign:
     active: bool
     left: Decimal | None
     left_minor: int | None
+    currency: str | None
 
 
 def code_of(row: asyncpg.Record) -> Code:
@@ -154,15 +157,22 @@ async def by_id(connection: Pool | Connection, app: str, code_id: str) -> Code |
     return None if row is None else code_of(row)
 
 
+async def campaign_of(connection: Connection, code_id: str) -> str | None:
+    """The campaign of a code, which it never changes."""
+    found: str | None = await connection.fetchval("SELECT campaign_id FROM codes WHERE id = $1", code_id)
+    return found
+
+
 async def lock_campaigns(connection: Connection, ids: Sequence[str]) -> dict[str, Campaign]:
     """Lock these campaigns, in the order of their ids; before any code."""
     rows = await connection.fetch(
         "SELECT id, status = 'active' AS active, budget - reserved - spent AS left,"
-        " budget_minor - reserved_minor - spent_minor AS left_minor"
+        " budget_minor - reserved_minor - spent_minor AS left_minor,"
+        " CASE WHEN budget_minor IS NOT NULL THEN currency END AS currency"
         " FROM campaigns WHERE id = ANY($1) ORDER BY id FOR UPDATE",
         ids,
     )
-    return {row["id"]: Campaign(row["id"], row["active"], row["left"], row["left_minor"]) for row in rows}
+    return {row["id"]: Campaign(**row) for row in rows}
 
 
 async def lock_codes(connection: Connection, ids: Sequence[str]) -> dict[str, Code]:

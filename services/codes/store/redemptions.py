@@ -16,7 +16,7 @@ from services.codes.domain.redemptions import Redemption
 COLUMNS = (
     "r.id, r.app, r.code_id, r.user_id, r.caller, c.kind, r.status, r.reserved_at, c.campaign_id, c.batch_id,"
     " r.checkout, r.amount, r.discount_minor, r.currency, r.entitlement_id, r.command_id, r.granted, r.refusal,"
-    " r.expires_at, r.ended_at"
+    " r.expires_at, r.ended_at, c.balance, r.late, r.revoke_id"
 )
 _FROM = f"SELECT {COLUMNS} FROM redemptions r JOIN codes c ON c.id = r.code_id"
 _NAMES = [name.partition(".")[2] for name in COLUMNS.split(", ")]
@@ -44,28 +44,35 @@ async def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = Fal
     return [redemption_of(row) for row in rows]
 
 
-async def by_commands(connection: Connection, command_ids: Sequence[str]) -> dict[str, str]:
-    """The ids of reserved redemptions by the commands that they wait for."""
-    rows = await connection.fetch(
-        "SELECT command_id, id FROM redemptions WHERE command_id = ANY($1) AND status = 'reserved'", command_ids
-    )
-    return {row["command_id"]: row["id"] for row in rows}
+async def by_commands(connection: Connection, command_ids: Sequence[str]) -> list[Redemption]:
+    """Those that sent these commands, for their credits or to take them back."""
+    rows = await connection.fetch(f"{_FROM} WHERE r.command_id = ANY($1) OR r.revoke_id = ANY($1)", command_ids)
+    return [redemption_of(row) for row in rows]
 
 
 async def of_checkout(connection: Connection, code_id: str, checkout: str) -> Redemption | None:
-    """What the checkout has of the code now."""
-    row = await connection.fetchrow(
-        f"{_FROM} WHERE r.code_id = $1 AND r.checkout = $2 AND r.status IN ('reserved', 'confirmed')", code_id, checkout
-    )
+    """What the checkout has of the code, whatever became of it."""
+    row = await connection.fetchrow(f"{_FROM} WHERE r.code_id = $1 AND r.checkout = $2", code_id, checkout)
     return None if row is None else redemption_of(row)
 
 
-async def insert(connection: Connection, redemption: Redemption) -> None:
-    """Add a redemption."""
+async def of_order(connection: Connection, app: str, checkout: str, ids: Sequence[str]) -> list[str]:
+    """Those of these ids that are the checkout's."""
+    rows = await connection.fetch(
+        "SELECT id FROM redemptions WHERE app = $1 AND checkout = $2 AND id = ANY($3)", app, checkout, list(ids)
+    )
+    return [row["id"] for row in rows]
+
+
+async def put(connection: Connection, redemption: Redemption) -> None:
+    """Add a reservation, or take one up again that had ended."""
     await connection.execute(
         "INSERT INTO redemptions (id, app, code_id, user_id, caller, checkout, status, amount, discount_minor,"
-        " currency, command_id, reserved_at, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        " currency, command_id, reserved_at, expires_at, entitlement_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        " ON CONFLICT (id) DO UPDATE SET caller = excluded.caller, status = excluded.status, amount = excluded.amount,"
+        " discount_minor = excluded.discount_minor, currency = excluded.currency, reserved_at = excluded.reserved_at,"
+        " expires_at = excluded.expires_at, entitlement_id = excluded.entitlement_id, refusal = NULL, ended_at = NULL",
         redemption.id,
         redemption.app,
         redemption.code_id,
@@ -79,6 +86,7 @@ async def insert(connection: Connection, redemption: Redemption) -> None:
         redemption.command_id,
         redemption.reserved_at,
         redemption.expires_at,
+        redemption.entitlement_id,
     )
 
 
@@ -92,12 +100,25 @@ async def await_outcome(connection: Connection, redemption_id: str, command_id: 
 async def update_ended(connection: Connection, redemption: Redemption) -> None:
     """Write down how a locked redemption has ended."""
     await connection.execute(
-        "UPDATE redemptions SET status = $2, granted = $3, refusal = $4, ended_at = $5 WHERE id = $1",
+        "UPDATE redemptions SET status = $2, granted = $3, refusal = $4, ended_at = $5, expires_at = $6, late = $7,"
+        " entitlement_id = $8, command_id = $9, revoke_id = $10 WHERE id = $1",
         redemption.id,
         redemption.status,
         None if redemption.granted is None else orjson.dumps(dict(redemption.granted)).decode(),
         redemption.refusal,
         redemption.ended_at,
+        redemption.expires_at,
+        redemption.late,
+        redemption.entitlement_id,
+        redemption.command_id,
+        redemption.revoke_id,
+    )
+
+
+async def note_revoked(connection: Connection, redemption_id: str, told: Mapping[str, Any]) -> None:
+    """Write down what the ledger answered when the credits of a locked redemption were to be taken back."""
+    await connection.execute(
+        "UPDATE redemptions SET revoked = $2 WHERE id = $1", redemption_id, orjson.dumps(dict(told)).decode()
     )
 
 
@@ -115,8 +136,18 @@ async def take_use(connection: Connection, code: Code, user: str, now_us: int) -
             " WHERE code_id = $1 AND user_id = $2 AND ($3::int IS NULL OR reserved + redeemed < $3) RETURNING true",
             code.id,
             user,
-            code.per_user_limit,
+            code.user_limit,
         )
+    )
+
+
+async def move_balances(connection: Connection, moves: Mapping[str, Decimal]) -> None:
+    """Add to what is left on locked gift codes."""
+    await connection.execute(
+        "UPDATE codes c SET balance = c.balance + m.amount FROM unnest($1::text[], $2::numeric[]) AS m (code, amount)"
+        " WHERE c.id = m.code",
+        list(moves),
+        list(moves.values()),
     )
 
 
@@ -134,7 +165,7 @@ async def take_budget(connection: Connection, campaign_id: str, amount: Decimal,
     )
 
 
-async def move_uses(connection: Connection, moves: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+async def move_uses(connection: Connection, moves: Mapping[tuple[str, str], Sequence[int]]) -> None:
     """Add to the counters of locked codes and customers: (code, user) → (reserved, redeemed)."""
     pairs = list(moves)
     arguments = (

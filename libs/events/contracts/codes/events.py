@@ -49,9 +49,13 @@ class RedemptionReserved(RedemptionEvent):
 
 @contract("codes.redemption_confirmed.v1")
 class RedemptionConfirmed(RedemptionEvent):
-    """The use is spent: its credits are granted (`grant` is the ledger's), its checkout is paid."""
+    """The use is spent: its credits are granted (`grant` is the ledger's), or its checkout is paid.
+
+    `late`: the payment had begun in time, but settled after the use had been given back: the limit may be exceeded.
+    """
 
     grant: str | None = None
+    late: bool = False
 
 
 @contract("codes.redemption_released.v1")
