@@ -17,7 +17,7 @@ from libs.service.once import result_response, wish_of
 from libs.service.pagination import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import NotFound
 from libs.service.routes import json_response, staff
-from services.codes.api.support import GRANT, READ, core_of
+from services.codes.api.support import ADJUST, READ, core_of
 from services.codes.domain.amounts import parse_amount
 from services.codes.domain.specs import Amount
 from services.codes.handlers.campaigns import Budgets, change, create, view
@@ -100,7 +100,7 @@ class ListQuery(BaseModel):
 )
 async def create_campaign(request: Request) -> Response:
     """Codes name it by its id; what they give counts against its budgets from the moment that it is reserved."""
-    principal = staff(request, GRANT)
+    principal = staff(request, ADJUST)
     body = parse_body(CampaignBody, await request.body())
     budgets = Budgets(None if body.budget is None else parse_amount(body.budget), body.budget_minor, body.currency)
     result = await create(core_of(request), wish_of(request, principal, body), body.name, budgets)
@@ -119,7 +119,7 @@ async def create_campaign(request: Request) -> Response:
 )
 async def change_campaign(request: Request) -> Response:
     """Set its budgets, pause it, resume it or make it void. Codes of a campaign that is not active are not either."""
-    principal = staff(request, GRANT)
+    principal = staff(request, ADJUST)
     body = parse_body(CampaignChange, await request.body())
     changes = body.model_dump(exclude_unset=True)
     if body.budget is not None:

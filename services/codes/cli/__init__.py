@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.codes.cli import batches, looking, making
+from services.codes.cli import batches, looking, making, truth
 
 cli = typer.Typer()
 codes_cli = typer.Typer(name="codes", help="Make codes, look at them, and take them back.", no_args_is_help=True)
@@ -16,4 +16,5 @@ codes_cli.command("resume")(making.resume)
 codes_cli.command("void")(making.void)
 codes_cli.command("batch")(batches.batch)
 codes_cli.command("export")(batches.export)
+codes_cli.command("verify")(truth.verify)
 cli.add_typer(codes_cli)

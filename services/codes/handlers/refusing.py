@@ -20,6 +20,8 @@ TITLES: dict[RefusalCode, str] = {
     "below_minimum": "The purchase is below the code's minimum",
     "wrong_currency": "The code is for another currency",
     "wrong_service": "The code is for another service",
+    "codes_do_not_stack": "The code does not go together with another code of the checkout",
+    "above_balance": "There is less left on the code",
     "budget_spent": "The campaign of the code has nothing left to give",
 }
 

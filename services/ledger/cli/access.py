@@ -1,28 +1,18 @@
-"""How the commands reach the ledger's database: by `TALLYSTICK_LEDGER_DSN`, or as `make run` keeps it on this machine.
-
-The embedded server listens on the base port + 32 and keeps `<data>/postgres/passwords.json`, an object of role to
-password; the ledger's database is `ledger`, its roles are `ledger` and `ledger_owner`.
-"""
+"""How the commands reach the ledger's database and its anchors."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
 
-import asyncpg
-import orjson
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from libs.service.cli_support import EXIT_UNREACHABLE, EXIT_USAGE, CliError, CliSettings, cli_settings, signing_key
+from libs.service.cli_database import database_of
+from libs.service.cli_support import EXIT_USAGE, CliError, CliSettings, cli_settings, signing_key
 from libs.service.keys import read_jwks
-from libs.service.settings import PORTS, ServiceSettings, load_settings
+from libs.service.settings import ServiceSettings, load_settings
 from services.ledger.anchors import AnchorPlace, anchor_directory, find_anchor_key
 
-T = TypeVar("T")
 WAIT_S = 3.0
 """Seconds that a command waits for a database that is just starting."""
 
@@ -90,32 +80,4 @@ class Access:
             raise CliError(str(error), EXIT_USAGE) from None
 
     def _dsn(self, configured: SecretStr | None, role: str, variable: str) -> str:
-        if configured is not None:
-            return configured.get_secret_value()
-        file = self.settings.data / "postgres" / "passwords.json"
-        try:
-            password = orjson.loads(file.read_bytes())[role]
-        except (OSError, ValueError, KeyError):
-            raise CliError(
-                f"no ledger is found: set {variable}, or start one on this machine with `make run` "
-                f"({file} does not name {role})",
-                EXIT_UNREACHABLE,
-            ) from None
-        port = self.settings.port_base + PORTS["postgres"]
-        return f"postgresql://{role}:{quote(password, safe='')}@127.0.0.1:{port}/ledger"
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work; a database that cannot be reached ends it with 3, and Ctrl-C quietly."""
-    try:
-        return asyncio.run(work)
-    except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
-        raise CliError(f"the database does not answer: {error or type(error).__name__}", EXIT_UNREACHABLE) from None
-    except LookupError as error:
-        raise CliError(str(error), EXIT_UNREACHABLE) from None
-    except asyncpg.LockNotAvailableError:
-        raise
-    except asyncpg.PostgresError as error:
-        raise CliError(f"the database refused: {error}", EXIT_UNREACHABLE) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        return database_of(self.settings, "ledger", configured, role, variable)

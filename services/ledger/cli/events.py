@@ -11,10 +11,11 @@ import typer
 
 from libs.events.dead_letters import list_dead_letters, request_replay
 from libs.service.auth import EVENTS_READ
+from libs.service.cli_database import run
 from libs.service.cli_support import EXIT_FOUND, CliError, CliSettings, call, cli_settings
 from libs.service.clock import format_time, from_datetime
 from libs.service.db import create_pool
-from services.ledger.cli.access import WAIT_S, Access, run
+from services.ledger.cli.access import WAIT_S, Access
 from services.ledger.store.log_source import EVENTS_TOPIC
 
 _POLL_S = 0.5

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from libs.service.cli_database import run
 from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError
 from libs.service.clock import from_datetime
 from libs.service.db import connect
-from services.ledger.cli.access import WAIT_S, Access, run
+from services.ledger.cli.access import WAIT_S, Access
 from services.ledger.domain.codec import format_time
 from services.ledger.store.violations import Recorded, clear, recorded
 

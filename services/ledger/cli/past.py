@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from libs.service.cli_database import run
 from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError
 from libs.service.clock import parse_time, to_datetime
 from libs.service.db import create_pool
-from services.ledger.cli.access import WAIT_S, Access, run
+from services.ledger.cli.access import WAIT_S, Access
 from services.ledger.export import export as pieces_of
 from services.ledger.replay import replay as replay_accounts
 from services.ledger.replay import replayed_view

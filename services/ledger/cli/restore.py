@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from libs.service.cli_database import run
 from libs.service.cli_support import EXIT_FOUND, CliError
-from services.ledger.cli.access import Access, run
+from services.ledger.cli.access import Access
 from services.ledger.renewal import Fork, StillRunningError, WentOnError, fork
 
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import asyncpg
 import typer
 
+from libs.service.cli_database import run
 from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError, Progress
 from libs.service.db import create_pool
 from services.ledger.anchors import anchor_once
-from services.ledger.cli.access import WAIT_S, Access, run
+from services.ledger.cli.access import WAIT_S, Access
 from services.ledger.rebuild import UnsoundLogError
 from services.ledger.rebuild import rebuild as make_anew
 from services.ledger.store.rebuild_tables import RebuildRunningError

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from libs.service.app_files import AppFileError, read_app_file
+from libs.service.cli_database import run
 from libs.service.cli_support import EXIT_FOUND, EXIT_USAGE, CliError, Progress
-from services.ledger.cli.access import Access, run
+from services.ledger.cli.access import Access
 from services.ledger.cli.past import time_option
 from services.ledger.cli.truth import Jobs
 from services.ledger.domain.config import ConfigDocument
