@@ -17,7 +17,7 @@ from services.ledger.domain.config import AppConfig, ConfigDocument, compile_con
 from services.ledger.domain.decide import Context, Outcome, decide, present
 from services.ledger.domain.decide.transfers import credit_for
 from services.ledger.domain.evolve import attach
-from services.ledger.domain.records import ChargeRecord, Loaded, Resolution, charge_record
+from services.ledger.domain.records import ChargeRecord, Loaded, QuoteRecord, Resolution, charge_record
 from services.ledger.domain.state import Account, Lot, Profile, pruned
 from services.ledger.domain.tests.laws import Laws
 
@@ -60,6 +60,7 @@ class Book:
     accounts: dict[str, Account] = field(default_factory=dict)
     lots: dict[str, dict[str, Lot]] = field(default_factory=dict)
     events: dict[str, list[ev.AccountEvent]] = field(default_factory=dict)
+    quotes: dict[str, QuoteRecord] = field(default_factory=dict)
     laws: Laws = field(default_factory=Laws)
     _ulids: UlidSource = field(default_factory=lambda: UlidSource(bytes))
 
@@ -93,6 +94,8 @@ class Book:
         outcome = decide(account, command, context)
         assert kept == (account, command, loaded), "a decision changed what it was given"
         self._keep(user, outcome)
+        if outcome.quote is not None:
+            self.quotes[outcome.quote.id] = outcome.quote
         return outcome
 
     def transfer(self, user: str, to_user: str, amount: int) -> Outcome:
@@ -122,6 +125,8 @@ class Book:
                     loaded.resolution = resolution_of(self.events.get(user, []), command.hold)
             case cmd.CreateHold(grant=str(grant)):
                 names = [grant]
+            case cmd.Charge(ask=cmd.Ask(quote=str(quote))) | cmd.CreateHold(ask=cmd.Ask(quote=str(quote))):
+                loaded.quote = self.quotes.get(quote)
             case cmd.CaptureHold() | cmd.ReleaseHold() | cmd.ExtendHold():
                 loaded.resolution = resolution_of(self.events.get(user, []), command.hold)
             case cmd.ReturnTransfer():

@@ -56,6 +56,7 @@ class Hold:
     member: str | None = None
     captured: int = 0
     grant: Lot | None = None
+    priced_at: float | None = None
 
 
 @dataclass(frozen=True)

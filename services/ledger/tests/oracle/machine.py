@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.ledger.tests.oracle.model import ACTIONS, MONTHS, Model, Refused, cost_of
+from services.ledger.tests.oracle.model import Refused
 from services.ledger.tests.oracle.subject import START, Subject
+from services.ledger.tests.oracle.tariff_model import TariffModel
 
 USERS = ("ann", "ben")
 SERVICES = (None, "chat")
@@ -48,7 +49,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.subject = type(self).make()
-        self.model = Model()
+        self.model = TariffModel()
         self.grants: list[Named] = []
         self.charges: list[Named] = []
         self.holds: list[Named] = []
@@ -137,15 +138,6 @@ class LedgerMachine(RuleBasedStateMachine):
             lambda body: self.model.grant(
                 user, body.get("id", ""), amount, source=source, priority=priority, start=begins, end=ends, scope=scope
             ),
-        )
-        if body:
-            self.grants.append((user, body["id"]))
-
-    @precondition(lambda self: len(self.done) % 3 == 0)
-    @rule(user=users, action=st.sampled_from([*ACTIONS, "unknown"]))
-    def act(self, user: str, action: str) -> None:
-        body = self.both(
-            "perform_action", user, {"action": action}, lambda body: self.model.act(user, body.get("id", ""), action)
         )
         if body:
             self.grants.append((user, body["id"]))
@@ -241,17 +233,6 @@ class LedgerMachine(RuleBasedStateMachine):
         )
         if body:
             self.charges.append((user, body["charge"]))
-
-    @rule(user=users, quantity=st.sampled_from(["0.5", "1", "2.000001", "3"]), service=services)
-    def charge_by_price(self, user: str, quantity: str, service: str | None) -> None:
-        fields = {"price": "draw", "quantity": quantity, "service": service}
-        amount = cost_of(quantity)
-        body = self.both(
-            "charge_credits", user, fields, lambda body: self.model.charge(user, body.get("id", ""), amount, service)
-        )
-        if body:
-            assert body["amount"] == text(amount)
-            self.charges.append((user, body["id"]))
 
     @precondition(lambda self: self.holds)
     @rule(
@@ -357,29 +338,6 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(user=st.just("ben"))
     def close(self, user: str) -> None:
         self.both("close_account", user, {}, lambda _: self.model.close(user))
-
-    @precondition(lambda self: len(self.done) % 4 == 0)
-    @rule(
-        user=users,
-        plan=st.sampled_from(["small", "large", "rolling", "large", None, "unknown"]),
-        paid_for=st.sampled_from([None, None, -10, 1000, 40 * 86_400]),
-        by_hand=st.booleans(),
-    )
-    def assign(self, user: str, plan: str | None, paid_for: int | None, by_hand: bool) -> None:
-        """A plan, and perhaps its allowance restored by hand."""
-        fields: dict[str, Any] = {"plan": plan}
-        if paid_for is not None:
-            fields["paid_until"] = (START + timedelta(seconds=self.model.now + paid_for)).isoformat()
-        self.both("assign_plan", user, fields, lambda _: self.model.assign(user, plan, paid_for), keep=("plan",))
-        if by_hand:
-            self.both("reset_allowance", user, {}, lambda _: self.model.reset(user))
-
-    @precondition(lambda self: len(self.done) % 3 == 0)
-    @rule(months=st.sampled_from([0, 0, 0, 1, 4]), before=st.sampled_from([0, 1, 60]))
-    def month(self, months: int, before: int) -> None:
-        """Time passes to the end of the month, or just before it, or of one to come."""
-        ahead = [month for month in MONTHS if month > self.model.now + before]
-        self.advance(int(ahead[months] - before - self.model.now))
 
     @rule(seconds=spans | st.just(1000))
     def advance(self, seconds: int) -> None:

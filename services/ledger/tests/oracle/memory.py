@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from services.ledger.domain import commands as cmd
@@ -14,8 +15,8 @@ from services.ledger.domain.decide import Outcome
 from services.ledger.domain.decide.budgets import describe
 from services.ledger.domain.pricing.exact import COUNT_PLACES, scaled
 from services.ledger.domain.tests.book import APP, Book
-from services.ledger.tests.oracle.model import CALLER
-from services.ledger.tests.oracle.subject import CONFIG, START
+from services.ledger.tests.oracle.subject import CONFIG, START, Item
+from services.ledger.tests.oracle.tariff import CALLER
 
 SCALE = 2
 Fields = dict[str, Any]
@@ -33,10 +34,17 @@ def _pick(fields: Fields, *names: str) -> Fields:
     return {name: fields[name] for name in names if name in fields}
 
 
-def _ask(fields: dict[str, Any]) -> cmd.Ask | None:
-    if "price" not in fields:
-        return None
-    return cmd.Ask(price=fields["price"], usage={"quantity": scaled(fields["quantity"], COUNT_PLACES)})
+def _usage(fields: Fields) -> dict[str, int] | None:
+    given = fields.get("usage")
+    return None if given is None else {unit: scaled(str(count), COUNT_PLACES) for unit, count in given.items()}
+
+
+def _ask(fields: Fields) -> cmd.Ask | None:
+    if "price" in fields:
+        return cmd.Ask(price=fields["price"], usage={"quantity": scaled(fields["quantity"], COUNT_PLACES)})
+    if "quote" in fields:
+        return cmd.Ask(quote=fields["quote"])
+    return cmd.Ask(model=fields["model"], usage=_usage(fields) or {}) if "model" in fields else None
 
 
 def _grant(f: Fields) -> cmd.Command:
@@ -60,10 +68,11 @@ COMMANDS: dict[str, Callable[[Fields], cmd.Command]] = {
     "charge_credits": lambda f: cmd.Charge(amount=_amount(f), ask=_ask(f), **_pick(f, "service")),
     "refund_charge": lambda f: cmd.Refund(amount=_amount(f), **_pick(f, "charge")),
     "create_hold": lambda f: cmd.CreateHold(
-        amount=parse_positive(f["amount"], SCALE), role="service", **_pick(f, "ttl_s", "service", "grant", "partial")
+        amount=_amount(f), ask=_ask(f), role="service", **_pick(f, "ttl_s", "service", "grant", "partial")
     ),
-    "capture_hold": lambda f: cmd.CaptureHold(amount=_amount(f), **_pick(f, "hold", "final")),
-    "extend_hold": lambda f: cmd.ExtendHold(amount=_amount(f), **_pick(f, "hold", "ttl_s", "partial")),
+    "capture_hold": lambda f: cmd.CaptureHold(amount=_amount(f), usage=_usage(f), **_pick(f, "hold", "final")),
+    "extend_hold": lambda f: cmd.ExtendHold(amount=_amount(f), usage=_usage(f), **_pick(f, "hold", "ttl_s", "partial")),
+    "quote": lambda f: cmd.Quote(ask=_ask(f) or cmd.Ask()),
     "release_hold": lambda f: cmd.ReleaseHold(**_pick(f, "hold")),
     "adjust_balance": lambda f: cmd.Adjust(amount=parse_signed(f["amount"], SCALE)),
     "perform_action": lambda f: cmd.Act(**_pick(f, "action")),
@@ -102,6 +111,18 @@ class MemorySubject:
         if status < 300 or status in (402, 404, 409):
             self._results[user, key] = (command, fields, status, body)
         return status, body
+
+    def together(self, items: list[Item], user: str, *, atomic: bool) -> list[tuple[int, Fields]]:
+        """See `Subject.together`: what was done before a refusal is undone."""
+        before, known = deepcopy(self.book), dict(self._results)
+        results = []
+        for number, item in enumerate(items):
+            status, body = self.execute(item.command, item.fields, user, item.key)
+            if atomic and status >= 400:
+                self.book, self._results = before, known
+                return [(status, {**body, "index": number})]
+            results.append((status, body))
+        return results
 
     def state(self, user: str, service: str | None) -> Fields | None:
         """See `Subject.state`."""

@@ -6,40 +6,15 @@ Amounts are integer units, times seconds. The model refuses by raising `Refused`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
-from fractions import Fraction
-from math import ceil, inf
 
-from services.ledger.tests.oracle.account import Account, Allowance, Hold, Lot, Plan
-from services.ledger.tests.oracle.budgets import Budget
+from services.ledger.tests.oracle.account import Account, Hold, Lot
+from services.ledger.tests.oracle.tariff import CALLER, MONTHS, PLANS
 
 GRACE_S, HOLD_S, HOLD_MAX_S, TOLERANCE_PERCENT = 1000, 60, 300, 50
-ACTIONS = {
-    "start": (100, "start", 1, "lifetime"),
-    "choose_personal": (50, "direction", 1, "lifetime"),
-    "choose_business": (50, "direction", 1, "lifetime"),
-    "visit": (30, "visit", 2, "day"),
-}
-"""Each with what it earns, as what it is remembered, and how often it earns in which period."""
-CAPS = {"day": 200, "week": 300}
-"""What all actions together earn at most in a period."""
-CALLER = "oracle"
-"""Who asks for everything."""
-
-
-DAY_S = 86_400
-MONTHS: list[float] = [DAY_S * (date(2026 + n // 12, n % 12 + 1, 1) - date(2026, 1, 1)).days for n in range(1200)]
-"""When months begin, in seconds since the machine's start: the trial's app has them in UTC."""
-PLANS = {"small": Plan(100), "large": Plan(250), "rolling": Plan(75, (10, 100))}
 
 
 class Refused(Exception):
     """The code of a refusal."""
-
-
-def cost_of(quantity: str) -> int:
-    """Hundredths for a quantity of the operation `draw`: 0.37 each, half as much on top, 0.9 at least, rounded up."""
-    return max(ceil(Fraction(quantity) * Fraction("0.37") * Fraction(3, 2) * 100), 90)
 
 
 Parts = list[tuple[Lot | None, str, int]]
@@ -63,50 +38,6 @@ class Model:
         )
         account.pass_time(self.now)
         return account
-
-    def _allowance_lot(self, account: Account, amount: int, start: float, end: float) -> Lot:
-        return self._lot(account, "", amount, source="allowance", start=start, end=end)
-
-    def assign(self, user: str, plan: str | None, paid_for: int | None) -> None:
-        """`paid_for`: seconds from now; None is for ever."""
-        account = self.account(user)
-        self._open(account)
-        if plan is not None and plan not in PLANS:
-            raise Refused("plan_not_found")
-        account.opened = True
-        had, until = account.allowance, inf if paid_for is None else self.now + paid_for
-        if plan is None:
-            if had is not None and had.plan is not None:
-                had.plan, had.paid_until, had.lapsed = None, inf, False
-            return
-        paid, limit = self.now < until, PLANS[plan].limit
-        if had is None or self.now >= had.end:
-            account.end_allowance()
-            end = next(month for month in MONTHS if month > self.now)
-            lots = [account.allow(limit, self.now, end)] if paid else []
-            account.allowance = Allowance(plan, end, until, lots, limit if paid else 0, lapsed=not paid)
-            return
-        if (had.plan, had.lapsed) != (plan, False):
-            free = sum(lot.free for lot in had.lots if not lot.ended)
-            more = max(0, limit + had.carried - (had.given - free)) - free
-            if more > 0 and paid:
-                had.lots.append(account.allow(more, self.now, had.end))
-                had.given += more
-            for lot, taken in account.take(sorted(had.lots, key=lambda lot: lot.order, reverse=True), max(0, -more)):
-                lot.gone += taken
-                had.given -= taken
-            had.lapsed = had.lapsed and not paid
-        had.plan, had.paid_until = plan, until
-
-    def reset(self, user: str) -> None:
-        account = self.account(user)
-        self._open(account)
-        had = account.allowance
-        if had is None or had.plan is None or had.lapsed:
-            raise Refused("no_allowance")
-        account.end_allowance()
-        had.given, had.carried = PLANS[had.plan].limit, 0
-        had.lots = [account.allow(had.given, self.now, had.end)]
 
     def left(self, charge: str) -> int:
         """What of a charge has not been refunded."""
@@ -163,19 +94,6 @@ class Model:
         lot = self._lot(account, id_, amount, **terms)
         if not lot.waiting:
             account.repay([lot])
-
-    def act(self, user: str, id_: str, action: str) -> None:
-        account = self.account(user)
-        if action not in ACTIONS:
-            raise Refused("unknown_action")
-        self._open(account)
-        amount, group, times, period = ACTIONS[action]
-        if account.spending.times(group, period, self.now) >= times:
-            raise Refused("already_earned")
-        if any(account.spending.earned_in(period, self.now) + amount > limit for period, limit in CAPS.items()):
-            raise Refused("earning_cap_reached")
-        account.spending.earned.append((self.now, group, amount))
-        account.repay([self._lot(account, id_, amount, source="earned")])
 
     def adjust(self, user: str, amount: int) -> None:
         account = self.account(user)
@@ -249,7 +167,9 @@ class Model:
         grant: str | None,
         partial: bool,
         member: str | None = None,
+        priced_at: float | None = None,
     ) -> None:
+        """`priced_at`: when the rates held by which it can be captured."""
         account = self.account(user)
         if ttl is not None and ttl > HOLD_MAX_S:
             raise Refused("invalid_request")
@@ -258,7 +178,7 @@ class Model:
         parts = self._reserve(account, id_, amount, service=service, grant=named, partial=partial, member=member)
         end, limit = self.now + (ttl or HOLD_S), self.now + HOLD_MAX_S
         total = sum(n for _, n in parts)
-        account.holds[id_] = Hold(id_, total, end, limit, service, parts, member, grant=named)
+        account.holds[id_] = Hold(id_, total, end, limit, service, parts, member, grant=named, priced_at=priced_at)
 
     def _reserve(
         self,
@@ -389,12 +309,6 @@ class Model:
             return
         terms = [{"source": x.source, "priority": x.priority, "end": x.end, "scope": x.scope} for x, _ in parts]
         other.repay([self._lot(other, "", n, **t) for (_, n), t in zip(parts, terms, strict=True)])
-
-    def set_budgets(self, user: str, budgets: list[Budget]) -> None:
-        account = self.account(user)
-        self._open(account)
-        account.opened = True
-        account.spending.set(budgets)
 
     def freeze(self, user: str, name: str) -> None:
         account = self.account(user)

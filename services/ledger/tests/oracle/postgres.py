@@ -6,6 +6,7 @@ All trials share one database; each has an app of its own, in test mode, whose c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -15,11 +16,12 @@ from pydantic import ValidationError
 from libs.events.contracts.ledger.commands import Body
 from libs.events.partition import partition_of
 from services.ledger.api.views import state_view
-from services.ledger.handlers.commands import BY_CONTRACT, Origin, request_for
+from services.ledger.handlers.commands import BY_CONTRACT, KINDS, Origin, request_for
 from services.ledger.present import at_time
+from services.ledger.requests import Answer, Request, together
 from services.ledger.store.reads import account_at_head
-from services.ledger.tests.oracle.model import CALLER
-from services.ledger.tests.oracle.subject import CONFIG, START
+from services.ledger.tests.oracle.subject import CONFIG, START, Item
+from services.ledger.tests.oracle.tariff import CALLER
 from services.ledger.tests.support import PARTITIONS, Ledger, ledger_on
 from tests.plugins.postgres import Database
 
@@ -75,25 +77,43 @@ class PostgresSubject:
 
     def execute(self, command: str, fields: Fields, user: str, key: str) -> tuple[int, Fields]:
         """See `Subject.execute`."""
-        kind = BY_CONTRACT[f"ledger.{command}.v1"]
-        assert kind.contract is not None
-        given = fields if kind.user_field is None else {**fields, kind.user_field: user}
         try:
-            sent = cast("Body", kind.contract.model_validate_json(orjson.dumps(given)))
+            make = self._maker(command, fields, user, key)
         except ValidationError:
             return 400, {"code": "invalid_request"}
-        status, body = self._books.run(self._execute(kind.name, sent, key))
+        status, body = self._books.run(self._execute(make))
         return status, body
 
-    async def _execute(self, name: str, sent: Body, key: str) -> tuple[int, Fields]:
-        ledger = self._books.ledger
+    def _maker(self, command: str, fields: Fields, user: str, key: str) -> Callable[[], Request]:
+        """What makes the request for a command."""
+        kind = KINDS["quote"] if command == "quote" else BY_CONTRACT[f"ledger.{command}.v1"]
+        given = fields if kind.user_field is None else {**fields, kind.user_field: user}
+        sent = cast("Body", (kind.contract or kind.body).model_validate_json(orjson.dumps(given)))
         origin = Origin(
             app=self._app, caller=CALLER, key=key, actor="oracle", role="service", door="http", request_id="request"
         )
-        kind = next(kind for kind in BY_CONTRACT.values() if kind.name == name)
-        answer = await ledger.send(request_for(kind, sent, origin))
+        return lambda: request_for(kind, sent, origin)
+
+    def together(self, items: list[Item], user: str, *, atomic: bool) -> list[tuple[int, Fields]]:
+        """See `Subject.together`."""
+        makers = [self._maker(item.command, item.fields, user, item.key) for item in items]
+        answers: list[Answer] = self._books.run(self._together(makers, atomic=atomic))
+        return [(answer.status, orjson.loads(answer.body)) for answer in answers]
+
+    async def _together(self, makers: list[Callable[[], Request]], *, atomic: bool) -> list[Answer]:
+        ledger = self._books.ledger
+        requests = [make() for make in makers]
+        if not atomic:
+            return await asyncio.gather(*(ledger.send(request) for request in requests))
+        answer = await ledger.send(together(requests))
+        return list(answer.parts) or [answer]
+
+    async def _execute(self, make: Callable[[], Request]) -> tuple[int, Fields]:
+        ledger = self._books.ledger
+        request = make()
+        answer = await ledger.send(request)
         body: Fields = orjson.loads(answer.body)
-        if name == "transfer" and answer.status < 400:
+        if request.type == "transfer" and answer.status < 400:
             pending = "SELECT status = 'pending' FROM transfers WHERE id = $1"
             if await ledger.pool.fetchval(pending, body["id"]):
                 await ledger.arrive(body["id"])

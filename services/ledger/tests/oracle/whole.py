@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest import TestCase
 
@@ -14,7 +15,6 @@ from services.ledger.tests.oracle.budgets import Budget
 from services.ledger.tests.oracle.machine import (
     SERVICES,
     USERS,
-    LedgerMachine,
     amounts,
     maybe_amounts,
     picks,
@@ -22,8 +22,9 @@ from services.ledger.tests.oracle.machine import (
     text,
     users,
 )
-from services.ledger.tests.oracle.model import CALLER
 from services.ledger.tests.oracle.subject import Subject
+from services.ledger.tests.oracle.tariff import CALLER
+from services.ledger.tests.oracle.tariff_machine import TariffMachine
 
 MEMBERS = ("kim", "lee")
 members = st.sampled_from([None, *MEMBERS])
@@ -42,7 +43,7 @@ budgets = st.lists(
 )
 
 
-class WholeMachine(LedgerMachine):
+class WholeMachine(TariffMachine):
     """Members spend and reserve under budgets, days pass, actions earn anew."""
 
     @rule(user=users, new=budgets)
@@ -58,7 +59,7 @@ class WholeMachine(LedgerMachine):
             }
             for b in new
         ]
-        own = [Budget(b.name, b.period, b.limit, b.hard, b.member, b.key) for b in new]
+        own = [replace(budget, entries=[]) for budget in new]
         self.both("set_budgets", user, {"budgets": given}, lambda _: self.model.set_budgets(user, own))
 
     @rule(user=users, amount=amounts, service=services, member=members)
