@@ -22,7 +22,7 @@ from libs.service.keys import issue_token, newest_key
 from libs.service.settings import GRPC_OFFSET, PORTS
 from tests.metrics import metric_of
 
-START_S = 60.0
+START_S = 240.0
 RELAY_OFFSET, VERIFIER_OFFSET = 100, 200
 RETRY = Retry(attempts=3, total_s=5.0)
 TALLYSTICK = (sys.executable, "-m", "libs.service.cli")
