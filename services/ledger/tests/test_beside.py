@@ -15,7 +15,7 @@ from libs.events import tasks
 from libs.service.health import Health
 from services.ledger.beside import run_beside_server
 from services.ledger.settings import LedgerSettings
-from services.ledger.tests.http.client import until
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def live(settings: LedgerSettings) -> bool:
 
 async def test_work_that_fails_ends_the_server_and_is_told(settings: LedgerSettings) -> None:
     async def fail() -> None:
-        await until(lambda: live(settings))
+        await eventually(lambda: live(settings))
         raise LookupError("gone")
 
     with pytest.raises(LookupError, match="gone"):
@@ -71,7 +71,7 @@ async def test_work_that_loses_the_first_cancellation_has_ended_too(
             tried.append("ended")
 
     running = asyncio.create_task(run_beside_server(try_again(), settings, Health(), name="test", port_offset=OFFSET))
-    await until(lambda: live(settings))
+    await eventually(lambda: live(settings))
     running.cancel()
     async with asyncio.timeout(DEADLINE_S):
         await asyncio.wait([running])

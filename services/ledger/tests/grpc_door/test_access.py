@@ -18,9 +18,10 @@ from libs.service.keys import issue_token
 from services.ledger.grpc_api.messages import message_of
 from services.ledger.grpc_api.rpcs import READS, SERVICE, UNARY
 from services.ledger.tests.grpc_door.door import Door, charge
-from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, running, settings_of, until, until_ready
+from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, running, settings_of, until_ready
 from services.ledger.tests.http.test_failures import rows
 from tests.plugins.postgres import Database
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 Code = grpc.StatusCode
@@ -142,7 +143,7 @@ async def test_health_and_reflection_need_no_token(api: Api, door: Door) -> None
         asked = [health_pb2.HealthCheckRequest(service=service) for service in ("", SERVICE)]
         return {(await stub.Check(one)).status for one in asked} == {health_pb2.HealthCheckResponse.SERVING}
 
-    await until(serving)
+    await eventually(serving)
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     answers = reflection_pb2_grpc.ServerReflectionStub(door.channel).ServerReflectionInfo(iter([asked]))
     listed = [one.name async for answer in answers for one in answer.list_services_response.service]
@@ -159,17 +160,17 @@ async def test_health_follows_readiness(books: Database, tmp_path: Path) -> None
             told = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE))
             return bool((told.status == health_pb2.HealthCheckResponse.SERVING) == ready)
 
-        await until(as_ready)
+        await eventually(as_ready)
         ready = False
 
         async def broken() -> None:
             raise RuntimeError("away")
 
         api.app.state.health.add("trial", broken)
-        await until(as_ready)
+        await eventually(as_ready)
         del api.app.state.health._checks["trial"]
         ready = True
-        await until(as_ready)
+        await eventually(as_ready)
 
 
 async def test_two_processes_cannot_share_a_port(books: Database, tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from services.ledger.grpc_api.calls import http_request
 from services.ledger.grpc_api.metrics import STREAMS
 from services.ledger.grpc_api.stream import CommandStream
 from services.ledger.tests.grpc_door.door import Door, charge, many, streaming
-from services.ledger.tests.http.client import DOCUMENT, Api, running, until
+from services.ledger.tests.http.client import DOCUMENT, Api, running
 from tests.plugins.postgres import Database
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 MANY = 300
@@ -129,7 +130,7 @@ async def test_a_caller_that_takes_no_results_is_held_back(api: Api, door: Door)
     async def full() -> bool:
         return taken == 8 and (await api.state("ann"))["total_spent"] == "8.00"
 
-    await until(full)
+    await eventually(full)
     for _ in range(100):
         await asyncio.sleep(0)
     assert taken == 8
@@ -222,7 +223,7 @@ async def test_messages_of_many_are_held_back_too(api: Api, door: Door) -> None:
     async def full() -> bool:
         return taken == 3 and (await api.state("ann"))["total_spent"] == "30.00"
 
-    await until(full)
+    await eventually(full)
     for _ in range(100):
         await asyncio.sleep(0)
     assert taken == 3
@@ -278,7 +279,7 @@ async def test_a_token_that_ends_ends_nothing_but_what_comes_after(api: Api, doo
         assert one.status in (201, 401)
         return one.status == 401 and one.problem.code == "token_expired"
 
-    await until(refused)
+    await eventually(refused)
     stream.cancel()
 
 
@@ -316,7 +317,7 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(api: Api, door: Doo
     async def gone() -> bool:
         return bool(STREAMS._value.get() == open_before)
 
-    await until(gone)
+    await eventually(gone)
     assert (await api.post("/charges", {"user": "ann", "amount": "1"}))["id"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -23,6 +23,7 @@ from services.ledger.app import build
 from services.ledger.settings import LedgerSettings
 from services.ledger.store.setup import prepare
 from tests.plugins.postgres import Database
+from tests.waiting import eventually
 
 APP = "coins"
 DOCUMENT: dict[str, Any] = {"assets": {"coins": {"scale": 2}}}
@@ -164,14 +165,6 @@ async def served(database: Database, data: Path, **values: Any) -> AsyncIterator
         await task
 
 
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that is to become so within `DEADLINE_S` seconds."""
-    deadline = monotonic() + DEADLINE_S
-    while not await true():
-        assert monotonic() < deadline, "it did not become so"
-        await asyncio.sleep(0.02)
-
-
 async def until_ready(http: httpx.AsyncClient) -> None:
     """Wait until every command can be decided."""
 
@@ -181,7 +174,7 @@ async def until_ready(http: httpx.AsyncClient) -> None:
         except httpx.ConnectError:
             return False
 
-    await until(ready)
+    await eventually(ready)
 
 
 async def until_leading(api: Api) -> None:
@@ -190,4 +183,4 @@ async def until_leading(api: Api) -> None:
     async def leading() -> bool:
         return api.app.state.core.leader.writer is not None
 
-    await until(leading)
+    await eventually(leading)

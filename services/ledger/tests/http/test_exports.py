@@ -9,8 +9,9 @@ from resource import getpagesize
 
 import pytest
 
-from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, served, until, until_ready
+from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, served, until_ready
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 AT_ONCE = 64
@@ -113,4 +114,4 @@ async def test_a_reader_who_leaves_leaves_nothing_open(api: Api, books: Database
         idle: bool = reads.get_idle_size() == reads.get_size()
         return busy == 0 and idle
 
-    await until(nothing_open)
+    await eventually(nothing_open)

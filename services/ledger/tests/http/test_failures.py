@@ -26,11 +26,11 @@ from services.ledger.tests.http.client import (
     running,
     served,
     settings_of,
-    until,
     until_leading,
     until_ready,
 )
 from tests.plugins.postgres import Database
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 CUTS = 12
@@ -209,7 +209,7 @@ async def test_a_database_that_takes_no_writes(books: Database, tmp_path: Path) 
             """The ledger leaves such a database alone for a moment before it tries again."""
             return (await api.send("POST", "/charges", {"user": "ann", "amount": "1"}, key="k")).status_code == 201
 
-        await until(charged)
+        await eventually(charged)
         assert (await api.state("ann"))["available"] == "9.00"
 
 
@@ -254,7 +254,7 @@ async def test_old_outcomes_are_forgotten(books: Database, tmp_path: Path) -> No
         async def gone() -> bool:
             return not await rows(books, "SELECT FROM results WHERE key = 'old'")
 
-        await until(gone)
+        await eventually(gone)
         assert len(await rows(books, "SELECT FROM results")) == 2
         await api.post("/charges", {"user": "ann", "amount": "1"}, key="old")
         assert (await api.state("ann"))["settled"] == "8.00"
@@ -275,7 +275,7 @@ async def test_a_connection_of_a_read_that_breaks(api: Api, books: Database) -> 
         assert answer.status_code in (200, 503)
         return answer.status_code == 200
 
-    await until(answered)
+    await eventually(answered)
 
 
 async def test_a_read_that_the_server_ends_or_refuses_is_to_be_repeated(api: Api, books: Database) -> None:
@@ -295,7 +295,7 @@ async def test_a_read_that_the_server_ends_or_refuses_is_to_be_repeated(api: Api
             )
         )
 
-    await until(ended)
+    await eventually(ended)
     assert (await reading).status_code == 503
     await lock.rollback()
     await connection.close()
@@ -315,4 +315,4 @@ async def test_a_read_that_the_server_ends_or_refuses_is_to_be_repeated(api: Api
     async def answered() -> bool:
         return (await api.send("GET", "/accounts/ann/state")).status_code == 200
 
-    await until(answered)
+    await eventually(answered)

@@ -19,11 +19,11 @@ from services.ledger.tests.http.client import (
     Api,
     prepare_ledger,
     served,
-    until,
     until_leading,
     until_ready,
 )
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +128,7 @@ async def test_a_transfer_to_a_shard_that_is_away_is_pending(books: Database, tm
                 status: str = (await second.get(f"/transfers/{pending['id']}"))["status"]
                 return status == "completed"
 
-            await until(completed)
+            await eventually(completed)
             assert (await second.state(bob))["settled"] == "4.00"
             done = await first.post("/transfers", body, key="k")
             assert done["status"] == "completed"

@@ -15,11 +15,11 @@ from services.ledger.tests.http.client import (
     prepare_ledger,
     running,
     served,
-    until,
     until_ready,
 )
 from services.ledger.tests.http.sse import Event, listening
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 LONG_S = 600.0
@@ -299,7 +299,7 @@ async def test_so_many_streams_and_no_more(books: Database, tmp_path: Path) -> N
         async def all_left() -> bool:
             return not api.app.state.streams._open and not api.app.state.streams._owners
 
-        await until(all_left)
+        await eventually(all_left)
         async with listening(ann, path) as one:
             await one.next()
 
@@ -331,7 +331,7 @@ async def test_a_database_that_is_away_is_waited_for(api: Api, monkeypatch: pyte
             async def failed() -> bool:
                 return failures > 0
 
-            await until(failed)
+            await eventually(failed)
         assert (await stream.next()).data["settled"] == "4.00"
 
 

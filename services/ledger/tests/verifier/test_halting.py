@@ -1,4 +1,4 @@
-"""A violation stops the writes of the shard, and nothing else, until somebody says why they may go on."""
+"""A violation stops the writes of the shard, and nothing else somebody says why they may go on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from libs.service.db import Connection, connect
 from libs.service.keys import generate_key, write_jwks
 from services.ledger.anchors import anchor_once
 from services.ledger.store.violations import Found, clear, record, recorded
-from services.ledger.tests.http.client import until
 from services.ledger.tests.support import APP, PARTITIONS, Ledger
 from services.ledger.tests.truth.scenario import everything
 from services.ledger.tests.truth.test_verify import cut_tail, refused, tampering
 from services.ledger.tests.verifier.support import counted, refusal, sample, verifying
 from services.ledger.verify.state import State, StateInUseError
 from tests.plugins.postgres import Database
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ async def test_a_violation_stops_writes_until_it_is_cleared(ledger: Ledger, book
         async def leads_again() -> bool:
             return ledger.leader.writer not in (None, before)
 
-        await until(leads_again)
+        await eventually(leads_again)
         assert (await refusal(ledger)).code == "read_only"
         assert await ledger.pool.fetchval("SELECT sum(position) FROM heads") == head
         # Cleared without being mended, it is found again.

@@ -10,9 +10,10 @@ import pytest
 from libs.service.clock import format_time, from_datetime
 from services.ledger import jobs
 from services.ledger.store.violations import Found, record
-from services.ledger.tests.http.client import DOCUMENT, prepare_ledger, running, until
+from services.ledger.tests.http.client import DOCUMENT, prepare_ledger, running
 from services.ledger.tests.verifier.test_halting import resume
 from tests.plugins.postgres import Database, DatabaseFrom
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 TRIAL: dict[str, Any] = {**DOCUMENT, "test_mode": {"clock_start": "2026-01-01T00:00:00Z"}}
@@ -36,7 +37,7 @@ async def test_reads_go_on_while_writes_are_stopped(served_books: Database, tmp_
             answer = await api.send("POST", "/grants", {"user": "ann", "amount": "1"})
             return answer.status_code == 503 and answer.json()["code"] == "read_only"
 
-        await until(refused)
+        await eventually(refused)
         answer = await api.send("POST", "/charges", {"user": "ann", "amount": "1"})
         place = f"invariant I4 is violated at position 7 of partition {granted['partition']}"
         assert place in answer.json()["detail"]
@@ -51,7 +52,7 @@ async def test_reads_go_on_while_writes_are_stopped(served_books: Database, tmp_
         async def answered() -> bool:
             return (await api.send("POST", "/grants", {"user": "ann", "amount": "1"})).status_code == 201
 
-        await until(answered)
+        await eventually(answered)
         assert float((await api.state("ann"))["settled"]) == float(before) + 1
 
 
@@ -71,7 +72,7 @@ async def test_a_new_writer_hears_of_the_clock_before_it_writes(
         async def leads_again() -> bool:
             return core.leader.writer not in (None, writer)
 
-        await until(leads_again)
+        await eventually(leads_again)
         await api.grant("ben", "1")
         time = await core.pool.fetchval("SELECT min(time) FROM events WHERE user_id = 'ben'")
         assert format_time(from_datetime(time)) == "2026-03-01T00:00:00Z"
