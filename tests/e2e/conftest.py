@@ -11,6 +11,7 @@ import pytest
 from tallystick import AsyncClient
 
 from deploy.embedded.child import Child
+from tests.e2e.metering import APP, configured
 from tests.e2e.suite import Http, Suite, start_suite
 from tests.plugins.shared import controller_pid, shared_server
 
@@ -47,6 +48,14 @@ def new_user() -> str:
 async def coins(suite: Suite) -> AsyncIterator[AsyncClient]:
     """The backend of the AI Coins bot."""
     async with suite.client("coins") as client:
+        yield client
+
+
+@pytest.fixture
+async def metered(suite: Suite) -> AsyncIterator[AsyncClient]:
+    """The backend of an app with a model."""
+    await configured(suite)
+    async with suite.client(APP) as client:
         yield client
 
 

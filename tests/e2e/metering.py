@@ -7,8 +7,7 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,6 +22,7 @@ from deploy.embedded.ports import free_port
 from tests.e2e.openai_standin import KEY, WORD, StandIn
 from tests.e2e.suite import START_S, Suite
 from tests.metrics import metric_of
+from tests.waiting import eventually
 
 APP = "metered"
 MODEL = "acme/standin"
@@ -77,13 +77,11 @@ class Meter:
             self.child = Child(
                 [sys.executable, "-m", "services.meter"], env=environment, output=log, owner_pid=os.getpid()
             )
-        deadline = time.monotonic() + START_S
-        while not await self._ready():
-            assert self.child.poll() is None, (self.directory / "log").read_text()
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+        await eventually(self._ready, "the proxy is ready", START_S)
 
     async def _ready(self) -> bool:
+        assert self.child is not None
+        assert self.child.poll() is None, (self.directory / "log").read_text()
         try:
             async with httpx.AsyncClient() as http:
                 return (await http.get(f"{self.url}/readyz")).status_code == 200
@@ -92,12 +90,14 @@ class Meter:
 
     async def died(self) -> None:
         """Wait until it has ended by itself."""
-        assert self.child is not None
-        deadline = time.monotonic() + DEADLINE_S
-        while self.child.poll() is None:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
-        await asyncio.to_thread(self.child.stop)
+        child = self.child
+        assert child is not None
+
+        async def ended() -> bool:
+            return child.poll() is not None
+
+        await eventually(ended, "the proxy has ended")
+        await asyncio.to_thread(child.stop)
 
     async def kill(self) -> None:
         """End it as the system would when memory is short."""
@@ -213,24 +213,17 @@ def _end(found: Answered, response: dict[str, Any]) -> None:
 
 async def settled(client: AsyncClient, user: str) -> str:
     """What is settled, once nothing is held any more."""
-    deadline = time.monotonic() + DEADLINE_S
-    while (state := await client.state(user)).held:
-        assert time.monotonic() < deadline, f"{state.held} are still held"
-        await asyncio.sleep(0.1)
-    return str(state.settled)
+
+    async def let_go() -> bool:
+        return not (await client.state(user)).held
+
+    await eventually(let_go, "nothing is held")
+    return str((await client.state(user)).settled)
 
 
 async def cents_spent(client: AsyncClient, user: str, granted: int) -> int:
     """Hundredths of a credit that were spent of those granted, once nothing is held any more."""
     return granted * 100 - int(Decimal(await settled(client, user)) * 100)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for something to come true."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

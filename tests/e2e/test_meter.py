@@ -13,19 +13,12 @@ from tallystick import AsyncClient
 
 from tests.docs.markdown import ROOT, section
 from tests.docs.walkthrough import Reader, reader
-from tests.e2e.metering import APP, MODEL, Meter, cents_spent, configured, metering, settled, until
+from tests.e2e.metering import APP, MODEL, Meter, cents_spent, metering, settled
 from tests.e2e.openai_standin import KEY
 from tests.e2e.suite import Suite
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def metered(suite: Suite) -> AsyncIterator[AsyncClient]:
-    """The backend of an app with a model."""
-    await configured(suite)
-    async with suite.client(APP) as client:
-        yield client
 
 
 @pytest.fixture
@@ -163,7 +156,11 @@ async def test_a3_who_goes_away_pays_what_was_made(meter: Meter, metered: AsyncC
     await metered.grant(user, 10)
     answer = await meter.chat(user, tokens=2000, pause_s=0.005, leaves_at=10)
     assert answer.words == 10
-    await until(lambda: meter.upstream.left == 1)
+
+    async def left() -> bool:
+        return meter.upstream.left == 1
+
+    await eventually(left, "the proxy has left the upstream")
     assert 10 * 2 < await cents_spent(metered, user, 10) < 1000
     assert await meter.metric("meter_calls_total", outcome="left") == 1
 

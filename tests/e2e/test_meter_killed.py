@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,15 @@ from tallystick import AsyncClient
 
 from services.meter.domain.dialects import CHAT
 from services.meter.domain.tokens import by_length, total
-from tests.e2e.metering import APP, MODEL, Meter, cents_spent, configured, metering, until
+from tests.e2e.metering import MODEL, Meter, cents_spent, metering
 from tests.e2e.suite import Suite
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 TOKENS = 12
 SAID: dict[str, Any] = {"tokens": TOKENS, "prompt": 7, "pause_s": 0.005}
 PAID = 7 + 2 * TOKENS
 """Hundredths of a credit that a whole call costs by what the upstream says."""
-
-
-@pytest.fixture
-async def metered(suite: Suite) -> AsyncIterator[AsyncClient]:
-    """The backend of an app with a model."""
-    await configured(suite)
-    async with suite.client(APP) as client:
-        yield client
 
 
 def counted(tokens: int) -> int:
@@ -39,10 +31,13 @@ def counted(tokens: int) -> int:
 
 async def recovered(meter: Meter) -> None:
     """Start it again, and wait until nothing is left to settle; then once more, when nothing must change."""
+
+    async def settled() -> bool:
+        return not await meter.metric("meter_open_calls")
+
     for _ in range(2):
         await meter.start()
-        while await meter.metric("meter_open_calls"):  # noqa: ASYNC110 - it is another process
-            await asyncio.sleep(0.05)
+        await eventually(settled, "nothing is left to settle")
         await meter.kill()
 
 
@@ -119,7 +114,11 @@ async def test_a_proxy_that_is_told_to_stop_settles_first(
     async with metering(suite, tmp_path) as meter:
         await meter.start()
         asking = asyncio.create_task(meter.chat(user, tokens=40, pause_s=0.02))
-        await until(lambda: meter.upstream.said > 3)
+
+        async def saying() -> bool:
+            return meter.upstream.said > 3
+
+        await eventually(saying, "the upstream is saying something")
         await meter.stop()
         answer = await asking
         assert (answer.words, answer.done) == (40, True), "what is under way is let finish"

@@ -21,7 +21,6 @@ import pytest
 from deploy.embedded.broker import EmbeddedBroker
 from libs.events.bus import Bus, TopicPartition
 from libs.events.envelope import Envelope, from_record
-from libs.events.tasks import end
 from services.ledger.store.setup import SOURCES
 from services.ledger.tests.support import PARTITIONS
 from services.ledger.verify.run import verify
@@ -29,6 +28,7 @@ from tests.plugins.postgres import Database
 from tests.reliability import write_figures
 from tests.upgrade.earlier import EARLIER, ROOT, Running, Site, earlier_code
 from tests.upgrade.load import Load, eventually
+from tests.waiting import beside
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -148,19 +148,18 @@ async def back_and_forth(site: Site, ends: Sequence[signal.Signals]) -> tuple[Lo
     async with contextlib.AsyncExitStack() as stack:
         first = stack.enter_context(site.process(old, "serve"))
         relays = {old: stack.enter_context(site.process(old, "relay"))}
-        keeping = asyncio.create_task(keep_relays(site, stack, relays))
-        async with under_load(site, first) as load:
-            await load.more(20)
-            # The schema grows while the old version works on it.
-            assert "ledger/0004" in await asyncio.to_thread(site.migrate, new)
-            await load.more(20)
-            relays[new] = stack.enter_context(site.process(new, "relay"))
-            for number, how in enumerate(ends):
-                code = old if number % 2 else new
-                await hand_over(load, stack.enter_context(site.process(code, "serve")), since, how)
-        total = await assert_sound(site, load)
-        events = await published(site, total)
-        await end(keeping)
+        async with beside(keep_relays(site, stack, relays)):
+            async with under_load(site, first) as load:
+                await load.more(20)
+                # The schema grows while the old version works on it.
+                assert "ledger/0004" in await asyncio.to_thread(site.migrate, new)
+                await load.more(20)
+                relays[new] = stack.enter_context(site.process(new, "relay"))
+                for number, how in enumerate(ends):
+                    code = old if number % 2 else new
+                    await hand_over(load, stack.enter_context(site.process(code, "serve")), since, how)
+            total = await assert_sound(site, load)
+            events = await published(site, total)
     assert len({event.id for event in events}) == len(events) == total
     assert len({event.stream for event in events}) == 1, "one incarnation through all versions"
     return load, total, since

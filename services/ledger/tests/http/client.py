@@ -177,6 +177,15 @@ async def until_ready(http: httpx.AsyncClient) -> None:
     await eventually(ready)
 
 
+@asynccontextmanager
+async def opened(database: Database, directory: Path, **settings: Any) -> AsyncIterator[Api]:
+    """A ledger on a port, ready and with the tests' app."""
+    async with served(database, directory, **settings) as api:
+        await until_ready(api.http)
+        await api.as_("admin").put("/config", DOCUMENT)
+        yield api
+
+
 async def until_leading(api: Api) -> None:
     """Wait until this process writes its shard."""
 

@@ -9,7 +9,7 @@ from resource import getpagesize
 
 import pytest
 
-from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, served, until_ready
+from services.ledger.tests.http.client import Api, opened, prepare_ledger
 from tests.plugins.postgres import Database, DatabaseFrom
 from tests.waiting import eventually
 
@@ -32,9 +32,7 @@ async def books(database_from: DatabaseFrom) -> Database:
 
 @pytest.fixture
 async def api(books: Database, tmp_path: Path) -> AsyncIterator[Api]:
-    async with served(books, tmp_path, lease_answer_s=60, lease_stale_s=120) as made:
-        await until_ready(made.http)
-        await made.as_("admin").put("/config", DOCUMENT)
+    async with opened(books, tmp_path, lease_answer_s=60, lease_stale_s=120) as made:
         yield made
 
 

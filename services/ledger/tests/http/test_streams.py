@@ -12,6 +12,7 @@ import pytest
 from services.ledger.tests.http.client import (
     DOCUMENT,
     Api,
+    opened,
     prepare_ledger,
     running,
     served,
@@ -33,9 +34,7 @@ async def books(database_from: DatabaseFrom) -> Database:
 @pytest.fixture
 async def api(books: Database, tmp_path: Path) -> AsyncIterator[Api]:
     """A ledger on a port: an answer that goes on cannot be read without one."""
-    async with served(books, tmp_path, stream_life_s=LONG_S) as made:
-        await until_ready(made.http)
-        await made.as_("admin").put("/config", DOCUMENT)
+    async with opened(books, tmp_path, stream_life_s=LONG_S) as made:
         yield made
 
 
@@ -238,9 +237,7 @@ async def test_every_process_tells_what_another_writes(database_from: DatabaseFr
 
 
 async def test_a_stream_ends_with_its_token(books: Database, tmp_path: Path) -> None:
-    async with served(books, tmp_path, stream_life_s=LONG_S, stream_keep_alive_s=0.1) as api:
-        await until_ready(api.http)
-        await api.as_("admin").put("/config", DOCUMENT)
+    async with opened(books, tmp_path, stream_life_s=LONG_S, stream_keep_alive_s=0.1) as api:
         await api.grant("ann", "5")
         async with listening(api, "/accounts/ann/stream") as stream:
             await stream.next()
@@ -257,9 +254,7 @@ async def test_a_stream_ends_with_its_token(books: Database, tmp_path: Path) -> 
 
 
 async def test_signs_of_life_and_the_end_of_a_streams_time(books: Database, tmp_path: Path) -> None:
-    async with served(books, tmp_path, stream_life_s=0.5, stream_keep_alive_s=0.05, stream_retry_ms=7) as api:
-        await until_ready(api.http)
-        await api.as_("admin").put("/config", DOCUMENT)
+    async with opened(books, tmp_path, stream_life_s=0.5, stream_keep_alive_s=0.05, stream_retry_ms=7) as api:
         await api.grant("ann", "5")
         async with listening(api, "/accounts/ann/stream") as stream:
             await stream.next()
@@ -269,9 +264,7 @@ async def test_signs_of_life_and_the_end_of_a_streams_time(books: Database, tmp_
 
 
 async def test_streams_end_when_the_process_does(books: Database, tmp_path: Path) -> None:
-    async with served(books, tmp_path, stream_life_s=LONG_S) as api:
-        await until_ready(api.http)
-        await api.as_("admin").put("/config", DOCUMENT)
+    async with opened(books, tmp_path, stream_life_s=LONG_S) as api:
         await api.grant("ann", "5")
         async with listening(api, "/accounts/ann/stream") as stream, listening(admin(api), "/stream") as events:
             await stream.next()
@@ -282,9 +275,7 @@ async def test_streams_end_when_the_process_does(books: Database, tmp_path: Path
 
 async def test_so_many_streams_and_no_more(books: Database, tmp_path: Path) -> None:
     limits = {"stream_listeners_max": 3, "stream_per_user_max": 2}
-    async with served(books, tmp_path, stream_life_s=LONG_S, **limits) as api:
-        await until_ready(api.http)
-        await api.as_("admin").put("/config", DOCUMENT)
+    async with opened(books, tmp_path, stream_life_s=LONG_S, **limits) as api:
         await api.grant("ann", "5")
         ann, path = api.as_("user", "ann"), "/accounts/ann/stream"
         async with listening(ann, path) as one, listening(ann, path) as two:
