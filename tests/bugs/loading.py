@@ -17,9 +17,9 @@ from typing import Any
 
 from tests.bugs.bug import ROOT, Bug
 
-NAME = "TALLYSTICK_TEST_BUG"
+NAME = "SEEDED_BUG"
 """The bug that a process is to have."""
-SEEN = "TALLYSTICK_TEST_BUG_SEEN"
+SEEN = "SEEDED_BUG_SEEN"
 """A file in which each changed file is noted once it was read."""
 
 

@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-if os.environ.get("TALLYSTICK_TEST_BUG"):
+if os.environ.get("SEEDED_BUG"):
     sys.path.append(str(Path(__file__).parents[3]))
     from tests.bugs.catalogue import BY_NAME
     from tests.bugs.loading import install
 
-    install(BY_NAME[os.environ["TALLYSTICK_TEST_BUG"]])
+    install(BY_NAME[os.environ["SEEDED_BUG"]])

@@ -8,8 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from services.ledger.tests.http.client import DOCUMENT, Api, running, until
+from services.ledger.tests.http.client import DOCUMENT, Api, running
 from tests.plugins.postgres import Database
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -181,4 +182,4 @@ async def test_quotes_that_ended_long_ago_are_forgotten_and_no_others(books: Dat
             async def forgotten() -> bool:
                 return [row["id"] for row in await pool.fetch("SELECT id FROM quotes LIMIT 2")] == [kept["id"]]
 
-            await until(forgotten)
+            await eventually(forgotten)
