@@ -67,7 +67,9 @@ def format_units(units: int, scale: int) -> str:
         return str(units)
     if not units:
         return _ZERO[scale]
-    digits = f"{units:0{scale + 1}d}" if units >= 0 else f"-{-units:0{scale + 1}d}"
+    digits = str(units)
+    if units < 0 or len(digits) <= scale:
+        digits = f"{units:0{scale + 1}d}" if units >= 0 else f"-{-units:0{scale + 1}d}"
     return f"{digits[:-scale]}.{digits[-scale:]}"
 
 

@@ -15,7 +15,7 @@ from libs.service.clock import from_datetime
 from services.ledger.domain.amounts import UNITS_MAX
 
 _AMOUNTS = frozenset({"amount", "balance_after", "overdraft", "below", "rearm_at", "limit", "quantity", "seconds"})
-_LOOSE = ("reference", "description", "metadata")
+_LOOSE = frozenset({"reference", "description", "metadata"})
 """Fields in which two requests for the same `unique_ref` may differ."""
 _DECIMAL = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]*?)0*)?", re.ASCII)
 
@@ -23,7 +23,11 @@ _DECIMAL = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]*?)0*)?", re.ASCII)
 def fields_sent(model: BaseModel) -> dict[str, Any]:
     """The fields that were given, in one way of writing each: amounts without idle zeros, times in microseconds."""
     given = model.__dict__
-    return {name: _normal(name, given[name]) for name in model.model_fields_set if given[name] is not None}
+    return {
+        name: value if type(value) is str and name not in _AMOUNTS else _normal(name, value)
+        for name in model.__pydantic_fields_set__
+        if (value := given[name]) is not None
+    }
 
 
 def _normal(name: str, value: Any) -> Any:
@@ -42,6 +46,8 @@ def _amount(value: str | int) -> str:
     """`5`, `"5"`, `"05"` and `"5.00"` are one amount. What is none stays as it is: it will be refused."""
     if isinstance(value, int):
         return str(value) if abs(value) <= UNITS_MAX else "too large"
+    if value.isdecimal() and value.isascii() and value[0] != "0":
+        return value
     match = _DECIMAL.fullmatch(value)
     if match is None:
         return value
@@ -53,7 +59,7 @@ def _amount(value: str | int) -> str:
 def fingerprints(command_type: str, fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """SHA-256 of the type and all `fields`, and the same without the labels that a repeat may change."""
     whole = _digest(command_type, fields)
-    if not any(name in fields for name in _LOOSE):
+    if _LOOSE.isdisjoint(fields):
         return whole, whole
     return whole, _digest(command_type, {name: value for name, value in fields.items() if name not in _LOOSE})
 
