@@ -28,6 +28,18 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _WINDOW = round(60 / LAG_PROBE_S)
 
 
+def observe_alike(histogram: Histogram, amount: float, number: int) -> None:
+    """Observe the same amount so many times at once, which :meth:`Histogram.observe` cannot.
+
+    It costs as much as one observation, and a command of many has a fiftieth of a millisecond for all that it takes.
+    """
+    histogram._sum.inc(amount * number)
+    for bound, bucket in zip(histogram._upper_bounds, histogram._buckets, strict=True):
+        if amount <= bound:
+            bucket.inc(number)
+            break
+
+
 class HttpMetrics:
     """Counts and times requests by route template, never by path."""
 

@@ -32,11 +32,13 @@ from libs.service.problems import Overloaded, Problem, Unavailable
 from services.ledger.domain.commands import Command
 from services.ledger.domain.rejections import Rejected
 from services.ledger.handlers.commands import BY_CONTRACT, Kind, Origin, request_for
-from services.ledger.requests import Answer, BuryMessage, Cursor, Request
+from services.ledger.replies import Group
+from services.ledger.requests import BuryMessage, Cursor, Request
 from services.ledger.store import dead_letters
 from services.ledger.store.heads import UNREACHABLE
 from services.ledger.store.log_source import COMMANDS_TOPIC, SOURCE
-from services.ledger.writer.engine import NotStored, Writer
+from services.ledger.writer.answering import NotStored
+from services.ledger.writer.engine import Writer
 from services.ledger.writer.once import NOT_NOW
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,10 @@ UNKNOWN = "@unknown"
 """Who sent a record that does not say it."""
 POLL_S = 0.1
 REPLAY_POLL_S = 1.0
-Asked = tuple[Cursor, asyncio.Future[Answer]]
+GROUP_MAX = 64
+"""Commands that are handed to the writer, and waited for, together."""
+
+Asked = tuple[list[Cursor], Group]
 
 
 class CommandConsumer:
@@ -90,7 +95,7 @@ class CommandConsumer:
 
     async def _follow(self, writer: Writer) -> None:
         """Until something fails, which ends all of it."""
-        asked: asyncio.Queue[Asked] = asyncio.Queue(self._outstanding_max)
+        asked: asyncio.Queue[Asked] = asyncio.Queue(max(1, self._outstanding_max // GROUP_MAX))
         await run_together(self._read(writer, asked), self._hear(asked), self._replay(writer))
 
     async def _read(self, writer: Writer, asked: asyncio.Queue[Asked]) -> None:
@@ -106,33 +111,42 @@ class CommandConsumer:
 
         reader = CommandReader(self._bus, COMMANDS_TOPIC, sorted(writer.owned), self._partitions, cursors)
         ends: dict[tuple[str, str, int], int] = {}
+        at_once = min(GROUP_MAX, self._outstanding_max)
         async with contextlib.aclosing(reader.batches()) as batches:
             async for batch in batches:
                 reach("commands.read")
                 place = (batch.cluster_id, batch.topic, batch.partition)
-                for offset, item in batch.items:
-                    end = ends.get(place)
-                    # The reader goes back to the cursors when it loses the broker.
-                    after = end if end is not None and end <= offset else None
-                    cursor = Cursor(*place, offset, after, anew=offset < expected.get(place, 0))
-                    ends[place] = expected[place] = offset + 1
-                    await asked.put((cursor, await self._submit(writer, self._request_of(item, cursor))))
+                for first in range(0, len(batch.items), at_once):
+                    places, requests = [], []
+                    for offset, item in batch.items[first : first + at_once]:
+                        end = ends.get(place)
+                        # The reader goes back to the cursors when it loses the broker.
+                        after = end if end is not None and end <= offset else None
+                        cursor = Cursor(*place, offset, after, anew=offset < expected.get(place, 0))
+                        ends[place] = expected[place] = offset + 1
+                        places.append(cursor)
+                        requests.append(self._request_of(item, cursor))
+                    while requests:
+                        room = await self._room(writer)
+                        await asked.put((places[:room], writer.submit_all(requests[:room])))
+                        del places[:room], requests[:room]
 
     async def _hear(self, asked: asyncio.Queue[Asked]) -> None:
         """Take the answers; the first that is none ends the reading."""
         while True:
-            cursor, future = await asked.get()
-            try:
-                answer = await future
+            cursors, group = await asked.get()
+            await group.all_done
+            for cursor, part in zip(cursors, group.parts, strict=True):
+                outcome = part.outcome
+                if isinstance(outcome, Problem):
+                    if _is_poison(outcome):
+                        self._poison[cursor.place, cursor.offset] = outcome.detail
+                    raise outcome
                 reach("commands.answered")
-            except Problem as problem:
-                if _is_poison(problem):
-                    self._poison[cursor.place, cursor.offset] = problem.detail
-                raise
-            if answer.status == NOT_NOW:
-                raise Unavailable("A command could not be decided yet.")
-            if self._poison:
-                self._poison.pop((cursor.place, cursor.offset), None)
+                if outcome is None or outcome.status == NOT_NOW:
+                    raise Unavailable("A command could not be decided yet.")
+                if self._poison:
+                    self._poison.pop((cursor.place, cursor.offset), None)
 
     async def _replay(self, writer: Writer) -> None:
         """Decide again the dead letters that somebody asked for; a repeat is harmless by its idempotency key."""
@@ -164,7 +178,8 @@ class CommandConsumer:
             # The shard that writes this account replays it.
             return
         try:
-            answer = await (await self._submit(writer, self._request(None, command)))
+            await self._room(writer)
+            answer = await writer.submit(self._request(None, command))
         except Problem as problem:
             if not _is_poison(problem):
                 raise
@@ -179,13 +194,12 @@ class CommandConsumer:
             return await load_cursors(connection, cluster_id, COMMANDS_TOPIC)
 
     @staticmethod
-    async def _submit(writer: Writer, request: Request) -> asyncio.Future[Answer]:
-        """Queue a request, waiting while live callers have filled the queue."""
+    async def _room(writer: Writer) -> int:
+        """For how many commands there is room, waiting while live callers have filled the queue."""
         while True:
-            try:
-                return writer.submit(request)
-            except Overloaded:
-                await asyncio.sleep(POLL_S / 10)
+            if (room := writer.room) > 0:
+                return room
+            await asyncio.sleep(POLL_S / 10)
 
     def _request_of(self, item: Envelope | InvalidMessage, cursor: Cursor) -> Request:
         if isinstance(item, InvalidMessage):

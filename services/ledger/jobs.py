@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from libs.service.clock import SECOND_US, Clock, to_datetime
+from libs.service.problems import NotLeader, Problem
 from libs.service.timers import Poller
 from services.ledger.core import Core
 from services.ledger.domain import commands as cmd
@@ -119,9 +120,19 @@ class Jobs:
         return [rows] if rows else []
 
     async def _sweep(self, batch: list[DueRow]) -> None:
-        answers = await asyncio.gather(*(self._core.decide(_sweep_request(row)) for row in batch))
-        for row, answer in zip(batch, answers, strict=True):
-            if answer.body.startswith(b'{"reset"'):
+        writer = self._core.leader.writer
+        if writer is None:
+            raise NotLeader("Another process writes these accounts.")
+        requests = [_sweep_request(row) for row in batch]
+        for request in requests:
+            if not self._core.knows(request):
+                await self._core.hear_of(request)
+        group = writer.submit_all(requests)
+        await group.all_done
+        for row, part in zip(batch, group.parts, strict=True):
+            if isinstance(part.outcome, Problem):
+                raise part.outcome
+            if part.outcome is not None and part.outcome.body.startswith(b'{"reset"'):
                 logger.debug("the allowance of %s in %s was reset", row.user, row.app)
 
     async def _transfers_waiting(self, _now_us: int, _limit: int) -> list[list[TransferRow]]:

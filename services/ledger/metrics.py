@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from libs.service.metrics import observe_alike
 from services.ledger.requests import Answer, Request
 
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -47,8 +48,8 @@ def answered(answers: Sequence[tuple[Request, Answer]], now_s: float) -> None:
         if child is None:
             child = _children[key] = COMMANDS.labels(*key)
         child.inc(number)
-    for request, _ in answers:
-        DURATION.observe(now_s - request.queued_at)
+    for queued_at, number in Tally([request.queued_at for request, _ in answers]).items():
+        observe_alike(DURATION, now_s - queued_at, number)
     replays = sum(answer.replayed for _, answer in each)
     if replays:
         REPLAYS.inc(replays)

@@ -4,9 +4,9 @@ import asyncio
 import time
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Histogram
 
-from libs.service.metrics import loop_lag_probe
+from libs.service.metrics import loop_lag_probe, observe_alike
 
 pytestmark = pytest.mark.anyio
 
@@ -30,3 +30,19 @@ async def test_the_probe_ends_with_its_block() -> None:
     async with loop_lag_probe():
         assert "loop-lag" in {task.get_name() for task in asyncio.all_tasks()}
     assert "loop-lag" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+def test_many_equal_observations_are_as_many_single_ones() -> None:
+    one, many = (Histogram(f"seconds_{name}", "", buckets=(1, 2), registry=None) for name in ("one", "many"))
+    for amount, number in ((0.5, 3), (2, 1), (7, 2)):
+        for _ in range(number):
+            one.observe(amount)
+        observe_alike(many, amount, number)
+
+    def told(histogram: Histogram) -> list[tuple[str, dict[str, str], float]]:
+        samples = next(iter(histogram.collect())).samples
+        return [
+            (each.name.rpartition("_")[2], each.labels, each.value) for each in samples if "created" not in each.name
+        ]
+
+    assert told(one) == told(many)

@@ -11,6 +11,8 @@ UNITS_MAX = 10**15
 """The largest amount of one command or balance, in units."""
 SCALE_MAX = 9
 
+_PLAIN_MAX = 15
+"""Digits of a whole number that is surely no more than :data:`UNITS_MAX` of them."""
 _DECIMAL = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,18})?", re.ASCII)
 
 
@@ -30,16 +32,19 @@ def parse_signed(value: object, scale: int) -> int:
     (`amount_too_precise`), and more than 10^15 units (`amount_too_large`).
     """
     if isinstance(value, str):
-        if _DECIMAL.fullmatch(value) is None:
+        if len(value) <= _PLAIN_MAX and value.isdecimal() and value.isascii():
+            units: int = int(value) * 10**scale
+        elif _DECIMAL.fullmatch(value) is None:
             if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value, re.ASCII):
                 raise AmountError("amount_too_large", "The amount has too many digits.")
             raise AmountError("amount_invalid", "An amount is a decimal string such as '12.50'.")
-        whole, _, fraction = value.partition(".")
-        kept, rest = fraction[:scale], fraction[scale:]
-        if rest.strip("0"):
-            raise AmountError("amount_too_precise", f"The asset has {scale} decimals.")
-        units = int(whole.removeprefix("-") + kept.ljust(scale, "0"))
-        units = -units if value[0] == "-" else units
+        else:
+            whole, _, fraction = value.partition(".")
+            kept, rest = fraction[:scale], fraction[scale:]
+            if rest.strip("0"):
+                raise AmountError("amount_too_precise", f"The asset has {scale} decimals.")
+            units = int(whole.removeprefix("-") + kept.ljust(scale, "0"))
+            units = -units if value[0] == "-" else units
     elif isinstance(value, int) and not isinstance(value, bool):
         units = value * 10**scale if abs(value) <= UNITS_MAX else UNITS_MAX + 1
     else:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from libs.events.envelope import parse_time
-from libs.events.envelope import time_text as format_time
+from libs.events.envelope import parse_time, time_text
 from services.ledger.domain import events as ev
 from services.ledger.domain.amounts import format_units, units_of
 
@@ -26,6 +26,9 @@ EventT = TypeVar("EventT")
 Decode = Callable[[Any], Any]
 
 _NOT_IN_PAYLOAD = {"at"}
+
+format_time = lru_cache(maxsize=4096)(time_text)
+"""The text of a time. Those of periods and expiries are the same in many events."""
 
 
 def _decoder(hint: Any) -> Decode | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -62,6 +63,7 @@ def period_of(kind: Kind, zone: ZoneInfo, at_us: int) -> tuple[int, int]:
     raise ValueError(f"{at_us} is in no {kind} of {zone}")
 
 
+@lru_cache(maxsize=4096)
 def _edges(kind: Kind, zone: ZoneInfo, day: date, offset: int) -> tuple[int, int]:
     """(start, end) of the period `offset` periods after the one of a date."""
     if kind == "month":

@@ -341,7 +341,10 @@ def next_due(account: Account) -> int | None:
 
 def pruned(account: Account) -> Account:
     """The account without its dead lots: what is kept in memory between batches. Tables keep every lot."""
-    if not any(lot.dead for lot in account.lots.values()):
+    for lot in account.lots.values():
+        if lot.dead:
+            break
+    else:
         return account
     kept = account.clone()
     kept.lots = {key: lot for key, lot in account.lots.items() if not lot.dead}

@@ -126,7 +126,7 @@ BY_CONTRACT = {
 """By the name of the Kafka message."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Origin:
     """Who sends a command, by which door and under which key.
 
@@ -179,7 +179,7 @@ def request_for(
         origin.caller,
     )
     build, role = kind.build, origin.role
-    named = [getattr(fields, name) for name in kind.names]
+    named = [name for field in kind.names if (name := getattr(fields, field)) is not None]
     return Request(
         app=origin.app,
         user="" if user_field is None else given.get(user_field, ""),
@@ -199,7 +199,7 @@ def request_for(
         traceparent=origin.traceparent,
         target=None if user_field is not None else target,
         by_target=user_field is None,
-        named=tuple(name for name in named if name is not None),
+        named=tuple(named),
         unique_ref=labels.unique_ref,
         unique_type=kind.name,
         text=text,

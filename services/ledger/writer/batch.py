@@ -178,9 +178,10 @@ class Batch:
 
     def _prepare(self, request: Request, key: AccountKey, config: conf.AppConfig) -> tuple[Account, Context]:
         account = self._find.account(key)
-        partition = partition_of(key[0], key[1] or APP_ACCOUNT, self._situation.partitions)
         if account is None:
+            partition = partition_of(key[0], key[1] or APP_ACCOUNT, self._situation.partitions)
             account = Account(Profile(*key, scale=config.scales[key[2]], partition=partition))
+        partition = account.profile.partition
         self._effects.found(key, account)
         records = _NO_RECORDS
         if request.target is not None or request.named:
@@ -273,7 +274,7 @@ class Batch:
             self._once.claim(request, str(outcome.body["id"]), answer)
             if request.transfer is not None:
                 self._settled(request.transfer, str(outcome.body["status"]))
-        return self._store(request, answer)
+        return self._store(request, answer, partition)
 
     def _add(
         self,

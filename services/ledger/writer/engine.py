@@ -26,6 +26,7 @@ from services.ledger.replies import Group
 from services.ledger.requests import Answer, Request
 from services.ledger.store.append import AmbiguousError, FencedError, RefusedError, append, parameters
 from services.ledger.store.heads import Head
+from services.ledger.writer.answering import READ_ONLY, NotStored, answer_all, fail, fail_all
 from services.ledger.writer.batch import Batch, UnknownKeyError
 from services.ledger.writer.finding import Situation
 from services.ledger.writer.layer import Committed, Layer, Layers
@@ -35,7 +36,6 @@ from services.ledger.writer.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
-READ_ONLY = "The database takes no writes at present."
 READ_ONLY_S = 1.0
 """How long nothing new is tried after the database would not write. Even what fails takes room for its traces, and
 PostgreSQL stops altogether where a full disk has none left for them."""
@@ -45,10 +45,6 @@ ATTEMPTS_MAX = 3
 
 GROUP_MAX = 64
 """Requests that are decided in one go, so that callers who wait for other things do not wait for long."""
-
-
-class NotStored(Unavailable):
-    """The database refuses this request, again and again, even alone."""
 
 
 class Writer:
@@ -103,21 +99,21 @@ class Writer:
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         request.answer = answer
-        self._enqueue(request)
+        self._enqueue(request, perf_counter())
         return answer
 
     def submit_all(self, requests: Sequence[Request]) -> Group:
         """Queue requests, in order, that are waited for together: each gets its answer in a part of the group."""
-        group = Group(len(requests))
+        group, now = Group(len(requests)), perf_counter()
         for request, part in zip(requests, group.parts, strict=True):
             request.answer = part
             try:
-                self._enqueue(request)
+                self._enqueue(request, now)
             except Problem as problem:
                 part.set_exception(problem)
         return group
 
-    def _enqueue(self, request: Request) -> None:
+    def _enqueue(self, request: Request, now: float) -> None:
         if self._closed:
             raise Unavailable("This process no longer writes this shard.")
         if self.halted is not None:
@@ -127,13 +123,18 @@ class Writer:
         queue = self._sweeps if request.type == "sweep" else self._queue
         if len(queue) + request.size > self._with.limits.queue_max:
             raise Overloaded()
-        request.queued_at = perf_counter()
+        request.queued_at = now
         queue.append(request)
         self._arrived.set()
 
     def owns(self, partition: int) -> bool:
         """Whether this writer owns a partition."""
         return partition in self._heads
+
+    @property
+    def room(self) -> int:
+        """For how many more commands the queue has room."""
+        return self._with.limits.queue_max - len(self._queue)
 
     @property
     def owned(self) -> set[int]:
@@ -162,8 +163,7 @@ class Writer:
         self.halted = why
         if why is None:
             return
-        for request in (*self._queue, *self._sweeps):
-            self._fail(request, ReadOnly(why))
+        fail_all([*self._queue, *self._sweeps], ReadOnly(why))
         self._queue.clear()
         self._sweeps.clear()
 
@@ -174,8 +174,7 @@ class Writer:
         for batch in (self._inflight, self._open):
             if batch is not None:
                 waiting += [request for request, _ in batch.answers]
-        for request in waiting:
-            self._fail(request, Unavailable("The writer of this account has changed; send the request again."))
+        fail_all(waiting, Unavailable("The writer of this account has changed; send the request again."))
         self._queue.clear()
         self._sweeps.clear()
 
@@ -252,8 +251,7 @@ class Writer:
             )
         except Exception as error:
             logger.warning("reading for a batch failed: %s", error)
-            for request in self._deciding:
-                self._fail(request, Unavailable("The database cannot be read at present."))
+            fail_all(self._deciding, Unavailable("The database cannot be read at present."))
             return
         reach("decide.read")
         if self._dropped != dropped:
@@ -274,7 +272,7 @@ class Writer:
             except Exception:
                 # The batch may hold half of what this request did: it is dropped, and the others are decided anew.
                 logger.exception("deciding %s failed", request.type)
-                self._fail(request, Problem())
+                fail(request, Problem())
                 self._again([*(each for each, _ in batch.answers), *requests[number + 1 :]])
                 self._open = None
                 return
@@ -348,7 +346,7 @@ class Writer:
         try:
             self._start()
         finally:
-            self._answer(batch)
+            answer_all(batch.answers, may_answer=self._with.may_answer())
 
     async def _recover(self, batch: Batch) -> None:
         """Find out whether a batch was committed: fence the lost connection's transaction, then read the heads."""
@@ -366,9 +364,7 @@ class Writer:
         self._base.pour(batch.layer)
         # What was decided on top has the epochs of before.
         self._dropped_with()
-        self._answer(batch)
-
-    # Endings
+        answer_all(batch.answers, may_answer=self._with.may_answer())
 
     def _dropped_with(self, *batches: Batch) -> None:
         """The batch in flight is over, and what was decided on top of it stands on nothing: all is decided anew."""
@@ -397,24 +393,7 @@ class Writer:
         for request, _ in batch.answers:
             request.attempts += 1
             if read_only:
-                self._fail(request, ReadOnly(READ_ONLY))
+                fail(request, ReadOnly(READ_ONLY))
             elif request.attempts >= ATTEMPTS_MAX:
-                self._fail(request, NotStored("This request could not be stored."))
+                fail(request, NotStored("This request could not be stored."))
         self._dropped_with(batch)
-
-    def _answer(self, batch: Batch) -> None:
-        if not self._with.may_answer():
-            for request, _ in batch.answers:
-                self._fail(request, Unavailable("The outcome is stored; ask for it by its idempotency key."))
-            return
-        for request, answer in batch.answers:
-            if not request.answer.done():
-                request.answer.set_result(answer)
-        metrics.answered(batch.answers, perf_counter())
-
-    @staticmethod
-    def _fail(request: Request, problem: Problem) -> None:
-        if not request.answer.done():
-            request.answer.set_exception(problem)
-            # A caller that went away asks no more; its exception is not news.
-            request.answer.exception()

@@ -70,7 +70,7 @@ def charge(recorder: Recorder, command: cmd.Charge) -> Decision:
             charge=charge_id,
             amount=ev.Units(cost.amount),
             slices=tuple(slices),
-            overdraft=ev.Units(cost.amount - sum(s.amount for s in slices)),
+            overdraft=ev.Units(cost.amount - sum([s.amount for s in slices])),
             service=command.service,
             budgets=uses,
             priced=cost.priced,
