@@ -87,7 +87,6 @@ class Writer:
         self._read_only_until = float("-inf")
         self.halted: str | None = None
         """Why nothing is written at present, in words for callers."""
-
         metrics.QUEUE_LIMIT.set(limits.queue_max)
 
     # Callers
@@ -97,8 +96,7 @@ class Writer:
 
         Raises :class:`Overloaded` when the queue is full. Sweeps wait behind live commands.
         """
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        request.answer = answer
+        request.answer = answer = asyncio.get_running_loop().create_future()
         self._enqueue(request, perf_counter())
         return answer
 
@@ -281,8 +279,7 @@ class Writer:
 
     def _new_batch(self) -> Batch:
         heads = self._heads if self._inflight is None else self._inflight.heads
-        surroundings = self._with
-        return Batch(Situation(self._below(), heads, surroundings.app_now, self._ulids, surroundings.partitions))
+        return Batch(Situation(self._below(), heads, self._with.app_now, self._ulids, self._with.partitions))
 
     def _start(self) -> None:
         """Append what has been decided."""
@@ -346,7 +343,7 @@ class Writer:
         try:
             self._start()
         finally:
-            answer_all(batch.answers, may_answer=self._with.may_answer())
+            self._answer(batch)
 
     async def _recover(self, batch: Batch) -> None:
         """Find out whether a batch was committed: fence the lost connection's transaction, then read the heads."""
@@ -364,7 +361,7 @@ class Writer:
         self._base.pour(batch.layer)
         # What was decided on top has the epochs of before.
         self._dropped_with()
-        answer_all(batch.answers, may_answer=self._with.may_answer())
+        self._answer(batch)
 
     def _dropped_with(self, *batches: Batch) -> None:
         """The batch in flight is over, and what was decided on top of it stands on nothing: all is decided anew."""
@@ -397,3 +394,6 @@ class Writer:
             elif request.attempts >= ATTEMPTS_MAX:
                 fail(request, NotStored("This request could not be stored."))
         self._dropped_with(batch)
+
+    def _answer(self, batch: Batch) -> None:
+        answer_all(batch.answers, may_answer=self._with.may_answer())
