@@ -49,7 +49,7 @@ def config_router(
             body=model,
             query=PutQuery,
             codes=("409 config_conflict", "412 version_mismatch"),
-            key=False,
+            key="optional",
         ),
     )
     async def put_config(request: Request) -> Response:

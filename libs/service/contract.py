@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -88,18 +88,19 @@ def described(
     status: int = 200,
     codes: Sequence[str] = (),
     path: str = "",
-    key: bool | None = None,
+    key: Literal["required", "optional", "none"] = "required",
     media: Sequence[str] = (),
     resumes: bool = False,
     refused_writes: Sequence[str] = WRITES,
 ) -> dict[str, Any]:
-    """Arguments of `add_api_route`: answer, refusals, body, query, headers. `key`: whether a write needs its key.
+    """Arguments of `add_api_route`: answer, refusals, body, query, headers. `key`: whether a write has a key of its
+    own.
 
     `resumes`: it is a stream, which `Last-Event-ID` takes up again. `refused_writes`: refusals of what has a body.
     """
     writes = body is not None
     refusals = [*_EVERYWHERE, *(refused_writes if writes else ()), *codes]
-    if key is False:
+    if writes and key != "required":
         refusals.remove("400 idempotency_key_missing")
     responses: dict[int | str, dict[str, Any]] = {status: {"model": answer} if answer is not None else {}}
     if media:
@@ -115,8 +116,8 @@ def described(
         for name in ("id", "user", "key")
         if f"{{{name}}}" in path
     ]
-    if writes:
-        parameters.append(_KEY if key is not False else {**_KEY, "required": False})
+    if writes and key != "none":
+        parameters.append({**_KEY, "required": key == "required"})
     parameters.append(_APP)
     if resumes:
         parameters.append(_LAST_EVENT)

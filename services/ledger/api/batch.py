@@ -39,7 +39,7 @@ class CrossPartition(Problem):
         answer=answers.Batch,
         body=BatchBody,
         codes=("409 batch_partly_known", "422 cross_partition_batch"),
-        key=False,
+        key="none",
     ),
 )
 async def post_batch(request: Request) -> Response:

@@ -56,7 +56,7 @@ async def get_config(request: Request) -> Response:
         body=ConfigDocument,
         query=PutQuery,
         codes=("409 config_conflict", "412 version_mismatch"),
-        key=False,
+        key="optional",
     ),
 )
 async def put_config(request: Request) -> Response:
