@@ -190,7 +190,7 @@ class ListQuery(BaseModel):
     **described(
         answer=OwnAnswer,
         body=OwnCodeBody,
-        key=False,
+        key="none",
         path="/{user}",
         codes=(_DISABLED, "403 own_text_disabled", "403 wrong_user", "409 code_taken", "409 too_many_codes"),
     ),
