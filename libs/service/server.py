@@ -7,6 +7,9 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,6 +20,9 @@ GRACEFUL_SHUTDOWN_S = 10
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 _GC_THRESHOLDS = (50_000, 20, 50)
+SEARCHED = ("sniffio",)
+"""Optional modules that libraries try to import again and again: httpcore twice with each request, a tenth of a
+millisecond each time, since Python remembers what it imported and not what it did not find."""
 
 
 class _Server(uvicorn.Server):
@@ -66,11 +72,20 @@ def make_server(
     )
 
 
+def dispense_with(modules: Iterable[str]) -> None:
+    """Say once and for all of optional modules that they are not installed, if they are not."""
+    for name in modules:
+        if name not in sys.modules and find_spec(name) is None:
+            # By this Python knows that an import fails.
+            sys.modules[name] = None  # type: ignore[assignment]
+
+
 def serve(app: ASGIApp, host: str, port: int, *, graceful_s: int = GRACEFUL_SHUTDOWN_S) -> None:
     """Serve until SIGINT or SIGTERM, then return; requests under way have `graceful_s` seconds more.
 
     Ends the process with 3 when start-up fails, for example because the port is taken. Logging is the caller's.
     """
+    dispense_with(SEARCHED)
     server = make_server(app, host, port, graceful_s=graceful_s, settle_memory=True)
     # After a clean stop uvicorn raises the signal again. It then interrupts, and what follows this call still runs.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
