@@ -12,12 +12,16 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from libs.events.bus import Bus
+from libs.events.commands import Answers
 from libs.service.auth import ROLE_SCOPES, Authenticator
 from libs.service.clock import LateClocks, ManualClock, SystemClock, parse_time
 from libs.service.keys import ensure_keys, issue_token
 from services.codes.app import assemble
-from services.codes.core import Core
+from services.codes.core import LEDGER_EVENTS, Core
 from services.codes.handlers.batches import work_on
+from services.codes.handlers.redeeming import Desk
+from services.codes.ledger import Ledger
 from services.codes.running import core_of
 from services.codes.settings import CodesSettings
 from services.codes.store.batches import to_work_on
@@ -46,9 +50,9 @@ class Office:
     app: str = APP
     sub: str = "tests"
 
-    def as_(self, role: str, app: str | None = None) -> Office:
+    def as_(self, role: str, app: str | None = None, sub: str | None = None) -> Office:
         """The same service for another caller."""
-        return replace(self, role=role, app=app or self.app)
+        return replace(self, role=role, app=app or self.app, sub=sub or self.sub)
 
     async def send(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str
@@ -60,10 +64,13 @@ class Office:
             audience="codes",
             role=self.role,
             scopes=sorted(ROLE_SCOPES[self.role]),
-            app=self.app,
+            app=None if self.role == "system" else self.app,
+            apps=["*"] if self.role == "system" else None,
             ttl_s=300,
         )
         sent = {"Authorization": f"Bearer {token}", **headers}
+        if self.role == "system":
+            sent["Tallystick-App"] = self.app
         if method != "GET":
             sent["Idempotency-Key"] = key or secrets.token_hex(8)
         return await self.http.request(method, f"/v1{path}", json=body, headers=sent)
@@ -114,6 +121,9 @@ async def office(database: Database, directory: Path, **values: Any) -> AsyncIte
     async with core_of(settings, clock, clocks, "codes-tests") as core:
         app = assemble(settings, clocks, authenticator=Authenticator(settings.jwks_file, "codes", SystemClock()))
         app.state.core = core
+        # Nobody tails the ledger here: outcomes are what is written into the table of sent commands.
+        bus = Bus("127.0.0.1:1", {}, client_id="tests")
+        app.state.desk = Desk(core, Answers(core.pool, bus, LEDGER_EVENTS, 1, poll_s=0.05), Ledger(settings))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://codes") as http:
             yield Office(http, core, clock, key_of(directory))
