@@ -7,13 +7,15 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from libs.service.cli_support import cli_settings, errors
 from services.codes.cli import support
 from services.codes.cli.support import ask, promise
 
 LIMIT = 50
+WIDE = 200
+"""Columns of a table that goes to a file or to another program: nothing in it is cut."""
 
 
 def list_codes(
@@ -29,7 +31,7 @@ def list_codes(
     wanted = {"status": status, "kind": kind, "batch": batch, "campaign": campaign, "limit": limit}
     query = httpx.QueryParams({name: value for name, value in wanted.items() if value is not None})
     answer = ask(cli_settings(), app, f"/v1/codes?{query}")
-    table = Table("code", "kind", "gives", "status", "uses", "ends", "id")
+    table = Table(Column("code", no_wrap=True), "kind", "gives", "status", "uses", "ends", Column("id", no_wrap=True))
     for code in answer["data"]:
         table.add_row(
             code["code"] or f"…{code['last4']}",
@@ -40,7 +42,7 @@ def list_codes(
             code["ends_at"] or "–",
             code["id"],
         )
-    Console(soft_wrap=True).print(table)
+    _console().print(table)
     if answer["has_more"]:
         errors.print("there are more: see --limit")
 
@@ -53,7 +55,12 @@ def show(
     for name, value in support.found(cli_settings(), app, code).items():
         if value not in (None, []):
             table.add_row(name, _text(value))
-    Console(soft_wrap=True).print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
 
 
 def _text(value: Any) -> str:
