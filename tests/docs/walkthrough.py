@@ -165,6 +165,7 @@ def reader(data: Path, port_base: int) -> Reader:
         ".venv/bin/": f"{programs}/",
         '".data/': f'"{data}/',
         "http://127.0.0.1:8001": f"http://127.0.0.1:{port_base + 1}",
+        "http://127.0.0.1:8003": f"http://127.0.0.1:{port_base + 3}",
         '"127.0.0.1:9001"': f'"127.0.0.1:{port_base + 1001}"',
     }
     if shutil.which("curl") is None:
