@@ -12,7 +12,7 @@ from libs.events.contracts.ledger.events import AccountOpened
 from libs.events.contracts.payments.events import OrderPaid
 from libs.events.db import Connection
 from libs.events.envelope import Envelope, parse_time
-from libs.events.feed import FeedClient
+from libs.events.feed import Feed
 from services.codes.core import LEDGER_EVENTS, PAYMENTS_EVENTS, SOURCE, Core
 from services.codes.handlers.outcomes import SIDE_EVENTS, settle
 from services.codes.handlers.paying import Paying
@@ -53,7 +53,7 @@ async def on_order_paid(connection: Connection, envelope: Envelope, event: Order
 ON: dict[type[Contract], Handler] = {AccountOpened: on_account_opened, OrderPaid: on_order_paid}
 
 
-def consumer_of(core: Core, bus: Bus, ledger: FeedClient, payments: FeedClient | None = None) -> Consumer:
+def consumer_of(core: Core, bus: Bus, ledger: Feed, payments: Feed | None = None) -> Consumer:
     """The consumer of the service, by the feeds of those it hears; one process at a time runs it."""
     partitions = range(core.settings.partitions)
     subscriptions = [Subscription("ledger", LEDGER_EVENTS, partitions, ledger)]

@@ -18,6 +18,7 @@ from libs.events.contracts.payments.events import OrderEvent
 from libs.events.envelope import Envelope
 from libs.events.outbox import Cause
 from libs.service.clock import SECOND_US, LateClocks, ManualClock
+from libs.service.db import connect
 from services.codes.core import Core
 from services.codes.domain.codes import Code, Credits, Kind, Terms
 from services.codes.domain.discounts import Checkout, Discount
@@ -44,6 +45,7 @@ class Shop:
 
     core: Core
     clock: ManualClock
+    owner_dsn: str
     told: int = field(default=0)
 
     async def configure(self, **spec: Any) -> None:
@@ -189,6 +191,14 @@ class Shop:
         rows = await self.core.pool.fetch("SELECT type FROM outbox WHERE type LIKE 'codes.%' ORDER BY id")
         return [row["type"].split(".")[1] for row in rows]
 
+    async def spoil(self, statement: str) -> None:
+        """Change what nobody may: as the database's owner."""
+        connection = await connect(self.owner_dsn, application_name="spoil")
+        try:
+            assert not (await connection.execute(statement)).endswith(" 0")
+        finally:
+            await connection.close()
+
     async def differences(self) -> list[str]:
         """What does not add up."""
         async with self.core.pool.acquire() as connection:
@@ -205,7 +215,7 @@ async def shop_at(database: Database, directory: Path) -> AsyncIterator[Shop]:
     )
     clock = ManualClock(NOW_US)
     async with core_of(settings, clock, LateClocks(), "test") as core:
-        yield Shop(core, clock)
+        yield Shop(core, clock, database.owner_dsn)
 
 
 def grant_of(redemption_id: str) -> str:
