@@ -109,6 +109,22 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "excess = split(account.burn_order(hold.terms.service), missing) if missing else []",
         "excess = split(account.burn_order(hold.terms.service), missing) if (missing) or True else []",
     ): "nothing is split off for nothing",
+    (
+        "_use",
+        "end = None if count.end is None else ev.Time(count.end)",
+        "end = None if (count.end is None) and False else ev.Time(count.end)",
+    ): _NONE_IS_NONE,
+    ("_allowance_reset", "plan=e.plan,", ""): "a reset is of the plan that the account has",
+    (
+        "_allowance_reset",
+        "a.allowance.due_reset = before.due_reset if e.due_at is None else e.due_at",
+        "a.allowance.due_reset = None",
+    ): "it is kept in rows as those of before have it, and nothing is decided by it",
+    (
+        "_graduated",
+        "for rate, end in zip(card.rates, ends, strict=True):",
+        "for rate, end in zip(card.rates, ends, ):",
+    ): "each band has an end",
 }
 """(function, text taken out, text put in) → why the change is none."""
 

@@ -30,14 +30,14 @@ METERING = (
         limit_s=180,
     ),
     Bug(
-        "meter-extension-not-awaited",
-        "Tokens go on while it is being asked for whether the account can pay them.",
+        "meter-extension-not-held",
+        "An extension that the account cannot pay is taken for granted: the stream goes on.",
         "X2",
         (
             Edit(
-                _CALLS,
-                "            if made <= self._reach.held:\n",
-                "            if made <= self._reach.held or self._extending is not None:\n",
+                _PAYING,
+                "            reach_.refused()\n        else:\n",
+                "            reach_.granted()\n        else:\n",
             ),
         ),
         ("tests/e2e/test_meter.py::test_x2_a_stream_ends_at_the_last_affordable_token",),
@@ -45,9 +45,12 @@ METERING = (
     ),
     Bug(
         "meter-settles-again",
-        "A hold that was captured before the proxy died is taken for one that has expired: its usage is charged again.",
+        "A call that was captured before the proxy died is captured anew, and its hold taken for one that has expired.",
         "X3",
-        (Edit(_PAYING, 'if due is None or ended.hold.get("status") != "expired":', "if due is None:"),),
+        (
+            Edit(_PAYING, 'key = f"{self._call.id}-captured"', "key = None"),
+            Edit(_PAYING, 'if due is None or ended.hold.get("status") != "expired":', "if due is None:"),
+        ),
         _KILLED,
         limit_s=180,
     ),

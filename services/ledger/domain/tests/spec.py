@@ -83,6 +83,13 @@ class Story:
             assert self.last.rejected.extra[name] == value, name
         return self
 
+    def said(self, detail: str) -> Story:
+        """The last refusal is explained so."""
+        assert self.last is not None
+        assert self.last.rejected is not None
+        assert self.last.rejected.detail == detail
+        return self
+
     def answered(self, **members: object) -> Story:
         """The last answer has these members."""
         assert self.last is not None

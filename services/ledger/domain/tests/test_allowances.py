@@ -151,6 +151,8 @@ def test_a_plan_that_the_app_no_longer_has_ends_with_its_period() -> None:
     told = story().given(Charge(amount=30), Grant(amount=5))
     without = ConfigDocument.model_validate({"assets": {"coins": {"scale": 0}}})
     told.book.config = compile_config(APP, 2, without, us("2026-01-15T00:00:00"), told.book.config)
+    until(told, "2026-01-20T00:00:00").when(ResetAllowance()).refused("no_allowance")
+    told.said("The app no longer has the plan 'free'.")
 
     until(told, "2026-02-01T00:00:00").when(Sweep()).shows(available=5)
 

@@ -67,6 +67,37 @@ def last_events(story: Story) -> list[str]:
     return [story.told(event)[0] for event in story.last.events]
 
 
+def test_how_budgets_are_shown() -> None:
+    story = with_budgets(budget(100), budget(70, name="key", key="bot", hard=False)).given(Charge(amount=30), hold(5))
+    period = {"period_start": "2026-01-14T12:00:00.000000Z", "period_end": "2026-01-15T00:00:00.000000Z"}
+    assert describe(story.book.seen(ANN), story.book.config.zone, story.book.now) == [
+        {
+            "name": "day",
+            "member": None,
+            "key": None,
+            "period": "day",
+            "limit": "100",
+            "hard": True,
+            "used": "35",
+            "held": "5",
+            "left": "65",
+            **period,
+        },
+        {
+            "name": "key",
+            "member": None,
+            "key": "bot",
+            "period": "day",
+            "limit": "70",
+            "hard": False,
+            "used": "0",
+            "held": "0",
+            "left": "70",
+            **period,
+        },
+    ]
+
+
 def test_a_hard_budget_refuses_what_would_exceed_it_and_names_itself() -> None:
     story = with_budgets(budget(100)).given(Charge(amount=70))
     story.when(Charge(amount=31)).refused(
@@ -163,6 +194,7 @@ def test_there_is_an_end_to_how_many_members_are_counted() -> None:
     story = with_budgets(budget(10, member="*"), policies={"budget_members_max": 2})
     story.given(Charge(amount=1, labels=by("ann")), Charge(amount=1, labels=by("ben")))
     story.when(Charge(amount=1, labels=by("cy"))).refused("too_many_members", budget="day", limit=2)
+    story.said("The budget 'day' counts 2 members in this period; the app allows no more.")
     story.given(Charge(amount=1, labels=by("ann")))
     story.after(DAY_S).given(Charge(amount=1, labels=by("cy")))
 

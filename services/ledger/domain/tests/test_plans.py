@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from libs.events.ids import parse_id
 from services.ledger.domain import events as ev
+from services.ledger.domain.allowances import shown, threshold_shown
 from services.ledger.domain.commands import (
     AssignPlan,
     ChangeAccount,
@@ -67,6 +69,7 @@ def test_a_plan_paid_for_later_begins_when_it_is_paid() -> None:
     told = story(free={"limit": "100"}).given(AssignPlan(plan="pro", paid_until=START_US - DAY))
 
     told.shows(available=0).when(ResetAllowance()).refused("no_allowance")
+    told.said("The account has no allowance that could be reset.")
     told.given(AssignPlan(plan="pro", paid_until=START_US + 90 * DAY)).shows(available=500)
 
 
@@ -167,18 +170,51 @@ def test_a_reset_by_hand_restores_the_limit_and_leaves_the_schedule() -> None:
 
 
 def test_what_an_answer_tells_of_the_allowance() -> None:
-    told = story().given(Charge(amount=30)).when(AssignPlan(plan="pro"))
+    told = story(pro={"limit": "500", "rollover": {"max": "40"}}).given(Charge(amount=30)).when(AssignPlan(plan="pro"))
 
     told.answered(plan="pro", available="470")
-    shown = told.last.body["allowance"] if told.last else {}
-    assert {name: shown[name] for name in ("status", "limit", "left", "used", "last_reset", "next_reset")} == {
+    assert told.last is not None
+    assert told.last.body["allowance"] == {
         "status": "active",
         "limit": "500",
+        "carried": "0",
         "left": "470",
         "used": "30",
         "last_reset": "2026-01-01T00:00:00.000000Z",
         "next_reset": "2026-02-01T00:00:00.000000Z",
+        "period_start": "2026-01-01T00:00:00.000000Z",
+        "period_end": "2026-02-01T00:00:00.000000Z",
+        "anchor": None,
+        "paid_until": None,
     }
+    assert shown(until(told, "2026-02-01T00:00:00").book.seen(ANN))["allowance"] == {
+        "status": "active",
+        "limit": "500",
+        "carried": "40",
+        "left": "540",
+        "used": "0",
+        "last_reset": "2026-02-01T00:00:00.000000Z",
+        "next_reset": "2026-03-01T00:00:00.000000Z",
+        "period_start": "2026-02-01T00:00:00.000000Z",
+        "period_end": "2026-03-01T00:00:00.000000Z",
+        "anchor": None,
+        "paid_until": None,
+    }
+
+
+def test_who_never_had_a_plan_has_no_allowance_to_show() -> None:
+    assert shown(Story.of().given(Grant(amount=5)).book.seen(ANN)) == {"plan": None, "allowance": None}
+
+
+def test_the_lot_of_a_reset_is_named_as_every_grant_and_by_reads_alike() -> None:
+    told = until(story().given(Charge(amount=1)), "2026-02-01T00:00:00")
+    seen = told.book.seen(ANN).allowance
+    (event,) = resets(told.given(Sweep()))
+
+    assert event.lot is not None
+    assert seen is not None
+    assert seen.lots == (event.lot.grant,)
+    assert parse_id(event.lot.grant, "grant") == 0
 
 
 # Thresholds
@@ -194,6 +230,12 @@ def test_a_threshold_in_per_cent_of_the_allowance() -> None:
     told.given(AssignPlan(plan="pro"), Charge(amount=360))
     crossed = [e for e in told.book.events[ANN] if isinstance(e, ev.ThresholdCrossed)]
     assert [(e.threshold, e.available) for e in crossed] == [(10, 9), (50, 49)]
+
+
+def test_how_thresholds_are_shown() -> None:
+    assert threshold_shown(Threshold(250, 400), 2) == {"below": "2.50", "rearm_at": "4.00"}
+    assert threshold_shown(Threshold(0, 0, 10, 50), 2) == {"below_percent": 10, "rearm_percent": 50}
+    assert threshold_shown(Threshold(0, 0, 10), 2) == {"below_percent": 10, "rearm_percent": 10}
 
 
 def test_an_account_s_own_threshold_in_per_cent() -> None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import precondition, rule
 from services.ledger.tests.oracle.machine import LedgerMachine, Named, amounts, nth, picks, services, text, users
 from services.ledger.tests.oracle.model import Refused
 from services.ledger.tests.oracle.subject import START, Item
-from services.ledger.tests.oracle.tariff import ACTIONS, MONTHS, cost_of, cost_of_use
+from services.ledger.tests.oracle.tariff import ACTIONS, DEARER_AT, MONTHS, cost_of, cost_of_use
 
 tokens = st.sampled_from([(1, 0), (1, 1), (3, 2), (0, 5), (7, 9)])
 MODEL = "tiny"
@@ -110,6 +110,14 @@ class TariffMachine(LedgerMachine):
         if body:
             self.holds.append((user, body["id"]))
             self.settle((user, body["id"]), counts, final=final)
+
+    @precondition(lambda self: self.done and self.model.now < DEARER_AT - 30)
+    @rule(user=users, counts=tokens, hold=st.booleans(), final=st.booleans())
+    def accept_when_it_is_dearer(self, user: str, counts: tuple[int, int], hold: bool, final: bool) -> None:
+        """A promise of before the price rose, and what is used under it after."""
+        self.advance(int(DEARER_AT - 30 - self.model.now))
+        self.quote(user, counts)
+        self.accept(pick=0, counts=counts, later=60, hold=hold, final=final)
 
     @rule(user=users, counts=tokens, partial=st.booleans())
     def hold_for_use(self, user: str, counts: tuple[int, int], partial: bool) -> None:

@@ -14,6 +14,7 @@ from services.ledger.verify.run import verify
 from tests.plugins.postgres import Database
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("steps", [12, 40])
 def test_the_writer_agrees_with_the_oracle(database: Database, steps: int) -> None:
     asyncio.run(prepare(database))
