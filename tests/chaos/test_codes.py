@@ -15,8 +15,14 @@ from tests.waiting import beside, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
-POINTS = ("redemption.reserved", "redemption.committed", "redemption.answered", "redemption.settled")
-"""Before a reservation's commit, after it, before an outcome is settled, after that and before its commit."""
+POINTS = (
+    "redemption.reserved",
+    "redemption.committed",
+    "redemption.answered",
+    "redemption.settled",
+    "redemption.told",
+)
+"""Before a reservation's commit, after it; before an outcome is settled, before the commit of that, after it."""
 OF_WORKER = ("redemption.answered", "redemption.settled")
 
 
