@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -45,28 +45,31 @@ async def core_of(
 ) -> AsyncIterator[Core]:
     """The core, with what is known of apps so far."""
     pepper = read_pepper(settings.pepper_path)
-    pool = await create_pool(
-        settings.dsn,
-        application_name=application_name,
-        size_max=settings.pool_max,
-        settings={"lock_timeout": str(settings.lock_timeout_ms)},
-    )
+    async with AsyncExitStack() as stack:
+        pool = await create_pool(
+            settings.dsn,
+            application_name=application_name,
+            size_max=settings.pool_max,
+            settings={"lock_timeout": str(settings.lock_timeout_ms)},
+        )
+        stack.push_async_callback(_close, pool)
+        # Clocks are read in the middle of transactions. By a connection of their own: otherwise as many transactions
+        # as there are connections would all wait for one more.
+        clock_pool = await create_pool(settings.dsn, application_name=f"{application_name}-clocks", size_max=1)
+        stack.push_async_callback(_close, clock_pool)
 
-    async def take(
-        connection: Connection, before: Applied[ConfigDocument], after: Applied[ConfigDocument], actor: str
-    ) -> None:
-        await take_config(core, connection, before, after, actor)
+        async def take(
+            connection: Connection, before: Applied[ConfigDocument], after: Applied[ConfigDocument], actor: str
+        ) -> None:
+            await take_config(core, connection, before, after, actor)
 
-    try:
         configs = Configs(pool, ConfigDocument, _clock_start, take)
-        clocks.open(pool, configs.clock_start, clock, lambda _app: None)
+        clocks.open(clock_pool, configs.clock_start, clock, lambda _app: None)
         outbox = Outbox(SOURCE, settings.partitions, clock.now_us)
         core = Core(settings, clock, pool, configs, clocks, outbox, pepper, UlidSource())
         await configs.refresh()
         await clocks.load()
         yield core
-    finally:
-        await _close(pool)
 
 
 def _clock_start(document: ConfigDocument) -> datetime | None:

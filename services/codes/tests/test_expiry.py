@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,24 @@ async def test_what_waits_for_the_ledger_waits_for_as_long_as_it_takes(backend: 
     assert (await backend.get(f"/redemptions/{redemption}"))["grant"] == "grant_1"
     counted = "SELECT array[reserved, redeemed] FROM codes WHERE text = 'GIFT10'"
     assert await backend.core.pool.fetchval(counted) == [0, 1]
+
+
+async def test_more_at_once_than_there_are_connections_all_learn_the_time(
+    database_from: DatabaseFrom, tmp_path: Path
+) -> None:
+    """In test mode it is read in the middle of a transaction."""
+    async with office(await database_from("codes", prepare_codes), tmp_path, answer_s=0.1, pool_max=2) as made:
+        trial = made.as_("admin", app="trial")
+        document = {
+            "test_mode": {"clock_start": "2025-11-15T00:00:00Z"},
+            "codes": {"samples": {"GIFT10": {"amount": "10"}}},
+        }
+        assert (await trial.send("PUT", "/config", document)).status_code == 200
+        async with asyncio.timeout(60):
+            answers = await asyncio.gather(
+                *[trial.send("POST", "/redemptions", {"code": "GIFT10", "user": f"u{n}"}) for n in range(12)]
+            )
+        assert {answer.status_code for answer in answers} == {202}
 
 
 async def test_time_goes_by_the_clock_of_an_app_in_test_mode(backend: Office) -> None:
