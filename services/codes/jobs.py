@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from libs.events.failpoints import reach
 from libs.events.handling import Handling
 from libs.events.outbox import Cause
 from libs.service.once import forget
@@ -67,6 +68,7 @@ def rewarding(core: Core) -> Poller[Due]:
     async def fire(item: Due) -> None:
         async with core.pool.acquire() as connection, connection.transaction():
             await pay_out(core, connection, item)
+        reach("referral.sent")
 
     return Poller(
         "referral_rewards",

@@ -98,6 +98,7 @@ async def _promise(
         "terms": terms.model_dump_json(exclude_defaults=True),
     }
     await referrals.update(connection, referral.id, values)
+    reach("referral.promised")
     return None
 
 
@@ -168,7 +169,7 @@ async def pay_out(core: Core, connection: Connection, due: Due) -> None:
         )
         await core.outbox.add(connection, said, app=due.app, user=reward.user_id, cause=cause)
     await referrals.settle(connection, referral.id, now_us)
-    reach("referrals.paying")
+    reach("referral.paying")
 
 
 async def _is_one_person(connection: Connection, referral: Referral, made: list[Reward]) -> bool:

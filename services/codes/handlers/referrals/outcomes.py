@@ -14,6 +14,7 @@ from libs.events.contracts.ledger.events.app import CommandRefused, CommandRepea
 from libs.events.contracts.ledger.events.balances import CreditsGranted, GrantRevoked
 from libs.events.db import Connection
 from libs.events.envelope import Envelope
+from libs.events.failpoints import reach
 from libs.events.outbox import Cause
 from services.codes.core import Core
 from services.codes.domain.referrals.rewards import text_of
@@ -34,6 +35,7 @@ async def outcome(core: Core, connection: Connection, envelope: Envelope, event:
         await _granted(core, connection, reward, event, Cause.of(envelope))
     elif command_id == reward.revoke_command_id and reward.status == "revoking":
         await _revoked(core, connection, reward, event, Cause.of(envelope))
+    reach("referral.answered")
 
 
 async def _granted(core: Core, connection: Connection, reward: Reward, event: Outcome, cause: Cause) -> None:

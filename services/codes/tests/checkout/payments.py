@@ -78,8 +78,8 @@ class Payments:
         self._partitions = partitions
         self._outbox = Outbox(SOURCE, partitions)
         self._log = OutboxLog(SOURCE, pool)
-        app = Starlette(routes=[Route("/v1/feed", self._feed)])
-        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://payments")
+        self.app = Starlette(routes=[Route("/v1/feed", self._feed)])
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://payments")
 
     async def __aenter__(self) -> Self:
         return self
