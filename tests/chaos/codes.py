@@ -34,7 +34,7 @@ class CodesCluster(Cluster):
 
     async def _prepare(self) -> None:
         await super()._prepare()
-        self.topics.append("codes.events")
+        self.topics += ["codes.events", "payments.events"]
         await asyncio.to_thread(self.postgres.ensure_service, DATABASE)
         await prepare(self.owner_dsn(DATABASE), DATABASE)
         ensure_secret(self.data / "keys" / "codes.pepper")

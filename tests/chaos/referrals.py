@@ -16,7 +16,7 @@ import httpx
 from libs.events.bus import Bus
 from libs.events.contracts.payments.events import OrderPaid, OrderRefunded
 from libs.events.db import MIGRATIONS
-from libs.service.app_files import read_app_file
+from libs.service.app_files import OWNERS, SHARED_KEYS, read_app_file
 from libs.service.clock import parse_time
 from libs.service.db import create_pool
 from libs.service.migrations import migrate
@@ -41,7 +41,8 @@ class ReferralStage:
         """Apply an app's file, with these keys changed."""
         parts = read_app_file(file).parts
         for service, url in (("ledger", self.codes.ledger.url), ("codes", self.codes.doors[0].url)):
-            await self._put(f"{url}/v1/config", {**parts[service], **changes})
+            own = {key: value for key, value in changes.items() if key in (*SHARED_KEYS, *OWNERS[service])}
+            await self._put(f"{url}/v1/config", {**parts[service], **own})
 
     async def clock(self, now: str) -> None:
         """Put the app's clock forward everywhere."""

@@ -39,7 +39,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Refer
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_every_reward_is_paid_once(stage: ReferralStage, point: str) -> None:
-    await paid_once(stage, point, groups=6, kills=3)
+    await paid_once(stage, point, groups=4, kills=2)
 
 
 @pytest.mark.campaign

@@ -25,6 +25,7 @@ def test_examples(at_a_new_suite: Reader) -> None:
     assert at_a_new_suite.follow((ROOT / "docs/pricing.md").read_text()) >= 5
     assert at_a_new_suite.follow((ROOT / "docs/streams.md").read_text()) == 2
     assert at_a_new_suite.follow((ROOT / "docs/codes.md").read_text()) == 4
+    assert at_a_new_suite.follow((ROOT / "docs/referrals.md").read_text()) == 6
 
 
 def test_a_wrong_page_is_noticed() -> None:
