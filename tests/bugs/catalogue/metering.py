@@ -97,4 +97,17 @@ METERING = (
         ),
         (f"{_STREAMS}::test_a_stream_ends_with_its_token",),
     ),
+    Bug(
+        "meter-loses-its-place",
+        "A call that could not be written down uses up its place for good.",
+        "every limit is given back",
+        (
+            Edit(
+                _CALLS,
+                "        desk.journal.begin(call)\n        desk.under_way += 1\n",
+                "        desk.under_way += 1\n        desk.journal.begin(call)\n",
+            ),
+        ),
+        ("services/meter/tests/test_desk.py::test_a_full_disk_uses_up_no_place",),
+    ),
 )

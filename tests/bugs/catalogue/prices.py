@@ -45,4 +45,17 @@ PRICES = (
         ),
         (f"{_OVER_HTTP}::test_a_hold_pins_its_prices_and_is_captured_by_usage",),
     ),
+    Bug(
+        "quote-blind-to-budgets",
+        "A quote says that something can be paid which a budget then refuses.",
+        "a quote is what a charge then does",
+        (
+            Edit(
+                "services/ledger/domain/decide/pricing.py",
+                "    budget = budgets.refusing(recorder, command.labels, amount)\n",
+                "    budget = None\n",
+            ),
+        ),
+        (f"{_OVER_HTTP}::test_a_quote_names_the_budget_that_would_refuse_it",),
+    ),
 )

@@ -13,7 +13,7 @@ from hypothesis.stateful import precondition, rule
 from services.ledger.tests.oracle.machine import LedgerMachine, Named, amounts, nth, picks, services, text, users
 from services.ledger.tests.oracle.model import Refused
 from services.ledger.tests.oracle.subject import START, Item
-from services.ledger.tests.oracle.tariff import ACTIONS, DEARER_AT, MONTHS, cost_of, cost_of_use
+from services.ledger.tests.oracle.tariff import ACTIONS, CALLER, DEARER_AT, MONTHS, cost_of, cost_of_use
 
 tokens = st.sampled_from([(1, 0), (1, 1), (3, 2), (0, 5), (7, 9)])
 MODEL = "tiny"
@@ -67,12 +67,11 @@ class TariffMachine(LedgerMachine):
     def quote(self, user: str, counts: tuple[int, int]) -> None:
         amount = cost_of_use(*counts, self.model.now)
         account = self.model.account(user)
-        can = not account.closed and not account.freezes and amount <= account.available()
-        can = can and amount <= account.spending.left(self.model.now, None, "")
+        allowed = amount <= account.spending.left(self.model.now, None, CALLER)
+        can = not account.closed and not account.freezes and amount <= account.available() and allowed
         fields = {"model": MODEL, "usage": usage(counts)}
         body = self.both("quote", user, fields, lambda body: self.model.quote(body["id"], *counts))
-        if not account.spending.budgets:
-            assert (body["amount"], body["affordable"]) == (text(amount), can)
+        assert (body["amount"], body["affordable"], body["budget"] is None) == (text(amount), can, allowed)
         self.quotes.append((user, body["id"]))
 
     @precondition(lambda self: self.quotes)
