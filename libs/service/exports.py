@@ -12,12 +12,16 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, M
 from typing import Any, Literal, TypeVar
 
 import orjson
+from pydantic import Field
 from starlette.responses import StreamingResponse
 
 P = TypeVar("P")
 T = TypeVar("T")
 CHUNK_BYTES = 65_536
 FileKind = Literal["csv", "jsonl"]
+FileFormat = Literal["json", "csv", "jsonl"] | None
+FILE_FORMAT = Field(None, description="A file of the whole list instead of a page; as the header Accept.")
+"""The parameter `format` of a list, for the model of its query."""
 MEDIA_TYPES = ("text/csv", "application/jsonl")
 """What the header Accept may ask for instead of a page."""
 PAGE = 500
@@ -27,7 +31,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def file_asked(chosen: Literal["json", "csv", "jsonl"] | None, accept: str) -> FileKind | None:
+def file_asked(chosen: FileFormat, accept: str) -> FileKind | None:
     """The file that is wanted instead of a page: by the parameter `format`, else by the header Accept."""
     if chosen is not None:
         return None if chosen == "json" else chosen

@@ -17,6 +17,7 @@ from services.codes.core import LEDGER_EVENTS, PAYMENTS_EVENTS, SOURCE, Core
 from services.codes.handlers.outcomes import SIDE_EVENTS, settle
 from services.codes.handlers.paying import Paying
 from services.codes.handlers.referrals.hearing import Referring
+from services.codes.handlers.revenue import note_revenue
 from services.codes.store import customers
 
 
@@ -65,6 +66,6 @@ def consumer_of(core: Core, bus: Bus, ledger: Feed, payments: Feed | None = None
         bus,
         subscriptions,
         ON,
-        observers=[OutcomeRecorder(SIDE_EVENTS), Settling(core), Paying(core), Referring(core)],
+        observers=[OutcomeRecorder(SIDE_EVENTS), Settling(core), Paying(core), Referring(core), note_revenue],
         outbox=core.outbox,
     )

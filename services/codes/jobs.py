@@ -12,6 +12,7 @@ from libs.service.once import forget
 from libs.service.timers import Poller
 from services.codes.core import SOURCE, Core
 from services.codes.domain.redemptions import Claim
+from services.codes.handlers import watching
 from services.codes.handlers.batches import work_on
 from services.codes.handlers.ending import end_redemptions
 from services.codes.handlers.referrals.earning import pay_out
@@ -21,6 +22,7 @@ from services.codes.store.rewards import Due
 logger = logging.getLogger(__name__)
 
 FORGET_S = 3600.0
+WATCH_S = 1.0
 
 
 def expiry(core: Core) -> Poller[tuple[str, int]]:
@@ -99,3 +101,18 @@ async def forget_answers(core: Core) -> None:
         except Handling.PASSING as error:
             logger.warning("old answers could not be forgotten: %r", error)
         await asyncio.sleep(FORGET_S)
+
+
+async def watch(core: Core) -> None:
+    """Tell what was refused and who seems to guess, and show how much is open, until cancelled."""
+    while True:
+        try:
+            while await watching.tell_refusals(core) == watching.CHUNK:
+                pass
+            await watching.suspect(core)
+            await watching.show_open(core)
+            while await watching.forget_old(core) >= watching.CHUNK:
+                pass
+        except Handling.PASSING as error:
+            logger.warning("what was refused could not be told: %r", error)
+        await asyncio.sleep(WATCH_S)

@@ -22,7 +22,7 @@ from libs.service.db import ping
 from libs.service.health import Health
 from services.codes.consumers import consumer_of
 from services.codes.core import EVENTS_TOPIC, LEDGER_COMMANDS, LEDGER_EVENTS, PAYMENTS_EVENTS, SOURCE, Core
-from services.codes.jobs import expiry, forget_answers, hear_news, making, rewarding
+from services.codes.jobs import expiry, forget_answers, hear_news, making, rewarding, watch
 from services.codes.ledger import Ledger
 from services.codes.payments import Payments
 from services.codes.running import core_of
@@ -74,4 +74,5 @@ async def _work(core: Core) -> None:
                 consumer_of(core, bus, ledger.feed, None if payments is None else payments.feed).run(),
                 forget_answers(core),
                 hear_news(core),
+                watch(core),
             )

@@ -6,14 +6,17 @@ from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.events.contracts.ledger.fields import Label, Name, User
 from libs.service.answers import Answer, Credits, Page, Time
+from libs.service.auth import Principal
 from libs.service.bodies import CleanText, parse_body, parse_query
 from libs.service.contract import described
+from libs.service.i18n.negotiation import language_of
 from libs.service.once import result_response, wish_of
 from libs.service.pagination import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.routes import json_response, permitted, staff
@@ -21,6 +24,7 @@ from services.codes.api.support import READ, SPEND, cause_of, core_of, desk_of, 
 from services.codes.domain.amounts import parse_amount
 from services.codes.domain.codes import Kind
 from services.codes.domain.discounts import Checkout
+from services.codes.domain.lockout import network_of
 from services.codes.domain.redemptions import Redemption
 from services.codes.domain.settling import Status
 from services.codes.domain.specs import Amount
@@ -48,6 +52,19 @@ REFUSALS = (
     "429 locked_out",
 )
 """Why a code does not work, the first one wins, `locked_out` before all."""
+
+
+def _address(text: str) -> str:
+    try:
+        network_of(text)
+    except ValueError:
+        raise PydanticCustomError("invalid_client_ip", "An IPv4 or IPv6 address.") from None
+    return text
+
+
+ClientIp = Annotated[str, AfterValidator(_address)]
+STAFF = frozenset({"manager", "admin"})
+"""Roles that look after codes: every reason is shown to them, and they are never locked out."""
 
 
 class _Body(BaseModel):
@@ -79,7 +96,7 @@ class RedemptionBody(_Body):
     user: User
     amount: Amount | None = None
     checkout: CheckoutBody | None = None
-    client_ip: CleanText | None = Field(None, max_length=45, description="Where the user's guesses come from.")
+    client_ip: ClientIp | None = Field(None, max_length=64, description="Where the user's guesses come from.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> RedemptionBody:
@@ -88,6 +105,24 @@ class RedemptionBody(_Body):
         if self.checkout is None and self.entitlement is not None:
             raise ValueError("an entitlement is for a checkout")
         return self
+
+
+def order_of(request: Request, principal: Principal, body: RedemptionBody) -> Order:
+    """What a body asks for, by whom, and in which language they are told. A user asks for itself only."""
+    principal.require_user(body.user)
+    return Order(
+        app=principal.app,
+        user=body.user,
+        text=body.code or "",
+        entitlement=body.entitlement,
+        amount=None if body.amount is None else parse_amount(body.amount),
+        caller=principal.sub,
+        cause=cause_of(request, principal),
+        checkout=None if body.checkout is None else body.checkout.checkout(),
+        client_ip=body.client_ip,
+        staff=principal.role in STAFF,
+        language=language_of(request),
+    )
 
 
 class RedemptionAnswer(Answer):
@@ -169,17 +204,7 @@ async def create_redemption(request: Request) -> Response:
     body = parse_body(RedemptionBody, await request.body())
     wish = wish_of(request, principal, body)
     require_codes(core, principal.app)
-    order = Order(
-        app=principal.app,
-        user=body.user,
-        text=body.code or "",
-        entitlement=body.entitlement,
-        amount=None if body.amount is None else parse_amount(body.amount),
-        caller=principal.sub,
-        cause=cause_of(request, principal),
-        checkout=None if body.checkout is None else body.checkout.checkout(),
-    )
-    result = await desk_of(request).redeem(wish, order)
+    result = await desk_of(request).redeem(wish, order_of(request, principal, body))
     headers = {}
     if result.status < 400:
         headers["Location"] = status_url(orjson.loads(result.body)["id"])

@@ -19,6 +19,7 @@ from libs.service.bodies import CleanText, parse_body, parse_query
 from libs.service.clock import format_time
 from libs.service.contract import described
 from libs.service.exports import MEDIA_TYPES, all_pages, export_response, file_asked, rendered
+from libs.service.i18n.negotiation import language_of
 from libs.service.once import Result, once, result_response, wish_of
 from libs.service.pagination import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import ScopeMissing, invalid
@@ -26,13 +27,14 @@ from libs.service.routes import json_response, permitted, staff, user_in_path
 from services.codes.api.support import ADJUST, GRANT, READ, SPEND, cause_of, core_of
 from services.codes.core import Core
 from services.codes.domain import texts
-from services.codes.domain.codes import Refusal
 from services.codes.domain.referrals.rewards import Review, RewardRole, RewardStatus, Status, month_of, text_of
 from services.codes.domain.referrals.signals import Digests, InvalidSignal, SignalKind, digests_of
+from services.codes.handlers.guarding import Told, admit, missed
 from services.codes.handlers.referrals.binding import Coming, bind
 from services.codes.handlers.referrals.owning import OwnCode, make_own, programme_of
 from services.codes.handlers.referrals.reviewing import Verdict, approve, refuse
-from services.codes.handlers.refusing import problem_of
+from services.codes.handlers.refusing import refused
+from services.codes.handlers.reserving import Order
 from services.codes.store import referrals as store
 from services.codes.store import rewards as rewards_store
 from services.codes.store.referrals import Referral, Wanted
@@ -267,14 +269,28 @@ async def create_referral(request: Request) -> Response:
         actor=f"{principal.role}:{principal.sub}",
         cause=cause_of(request, principal),
     )
+    order = Order(
+        app=coming.app,
+        user=coming.user,
+        text=body.code,
+        caller=principal.sub,
+        cause=coming.cause,
+        client_ip=body.client_ip,
+        language=language_of(request),
+    )
+    wish = wish_of(request, principal, _without_signals(body, signals))
 
     async def effect(connection: Connection) -> Result:
-        made = await bind(core, connection, coming)
-        if made is None:
-            raise problem_of(Refusal("code_not_found"))
+        try:
+            await admit(core, connection, order)
+            made = await bind(core, connection, coming)
+            if made is None:
+                await missed(core, connection, order)
+        except Told as told:
+            return refused(core, told, order, wish)
         return Result(201, orjson.dumps(shown(made, [])))
 
-    return result_response(await once(core.pool, wish_of(request, principal, _without_signals(body, signals)), effect))
+    return result_response(await once(core.pool, wish, effect))
 
 
 @router.get(

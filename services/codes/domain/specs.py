@@ -178,12 +178,41 @@ class SampleSpec(CodeSpec):
         return self
 
 
+class GuesserSpec(Strict):
+    """When one guesser is locked out: after `misses` wrong codes in `window_s`, for `lock_s`, each further time for
+    twice as long up to `lock_s_max`. That is forgotten after `quiet_s` without a wrong code or a lock.
+    """
+
+    misses: int = Field(default=5, ge=1, le=1000)
+    window_s: int = Field(default=600, ge=1, le=DAY_S)
+    lock_s: int = Field(default=900, ge=1, le=30 * DAY_S)
+    lock_s_max: int = Field(default=DAY_S, ge=1, le=30 * DAY_S)
+    quiet_s: int = Field(default=2 * DAY_S, ge=1, le=365 * DAY_S)
+
+
+class AlarmSpec(Strict):
+    """When guessing is suspected: after `misses` wrong codes of the whole app in one window of `window_s`."""
+
+    misses: int = Field(default=200, ge=1, le=1_000_000_000)
+    window_s: int = Field(default=600, ge=1, le=DAY_S)
+
+
+class GuessingSpec(Strict):
+    """What guessers may do: by user, and by address (`client_ip`, for IPv6 its first 64 bits)."""
+
+    user: GuesserSpec = GuesserSpec()
+    address: GuesserSpec = GuesserSpec(misses=20)
+    alarm: AlarmSpec = AlarmSpec()
+
+
 class CodesSpec(Strict):
     """How the app uses codes. Seconds of reservations: of a checkout, and of one that is paid by a manual transfer.
 
     `stacking`: which codes may stand on one checkout. `entitlement_days`: how long a discount can be taken that a code
     left which was redeemed without a checkout. `refund_policy`: what becomes of a code's credits that were spent before
     the whole payment goes back.
+
+    Refusals are kept for `refusal_days`, so that somebody can be told why a code did not work.
     """
 
     samples: dict[Text, SampleSpec] = Field(default={}, max_length=1000)
@@ -195,6 +224,8 @@ class CodesSpec(Strict):
     stacking: Stacking = Stacking.NONE
     entitlement_days: int = Field(default=30, ge=1, le=36_525)
     refund_policy: Literal["absorb", "debt", "block"] = "absorb"
+    guessing: GuessingSpec = GuessingSpec()
+    refusal_days: int = Field(default=90, ge=1, le=3650)
 
 
 class SwitchesSpec(BaseModel):

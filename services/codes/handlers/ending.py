@@ -21,6 +21,7 @@ from libs.events.db import Connection
 from libs.events.failpoints import reach
 from libs.events.outbox import Cause
 from libs.service.clock import SECOND_US
+from services.codes import metrics
 from services.codes.core import Core
 from services.codes.domain.codes import Code
 from services.codes.domain.redemptions import Claim, Redemption
@@ -54,6 +55,7 @@ async def end_redemptions(
             ended = await _follow(core, connection, ended, known[redemption.code_id], why)
             await redemptions.update_ended(connection, ended)
             await core.outbox.add(connection, _event_of(ended), app=ended.app, user=ended.user_id, cause=why)
+            metrics.REDEMPTIONS.labels(ended.kind, ended.status).inc()
         after.append(ended)
     await moves.make(connection)
     reach("redemption.ended")

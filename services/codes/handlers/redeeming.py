@@ -11,14 +11,17 @@ from libs.events.commands import Answers
 from libs.events.db import Connection
 from libs.events.failpoints import reach
 from libs.service.clock import format_time
-from libs.service.once import Result, Wish, amend, once, refusal
+from libs.service.once import Effect, Result, Wish, amend, once, refusal
 from libs.service.problems import NotFound, Problem
+from services.codes import metrics
 from services.codes.core import Core
 from services.codes.domain.amounts import format_amount
 from services.codes.domain.redemptions import Redemption
+from services.codes.handlers import guarding
+from services.codes.handlers.guarding import Told
 from services.codes.handlers.outcomes import settle
-from services.codes.handlers.refusing import problem_of
-from services.codes.handlers.reserving import Order, Refused, reserve
+from services.codes.handlers.refusing import refused
+from services.codes.handlers.reserving import Order
 from services.codes.ledger import Ledger
 from services.codes.store import redemptions
 
@@ -45,12 +48,16 @@ class Desk:
 
         async def effect(connection: Connection) -> Result:
             try:
-                redemption = await reserve(self.core, connection, order)
-            except Refused as refused:
-                raise problem_of(refused.refusal) from None
+                redemption = await guarding.redeem(self.core, connection, order)
+            except Told as told:
+                return refused(self.core, told, order, wish)
             reach("redemption.reserved")
             return _result(redemption)
 
+        with metrics.DURATION.time():
+            return await self._redeemed(wish, order, effect)
+
+    async def _redeemed(self, wish: Wish, order: Order, effect: Effect) -> Result:
         result = await once(self.core.pool, wish, effect)
         reach("redemption.committed")
         if result.status != 202:

@@ -44,6 +44,10 @@ class Order:
     checkout: Checkout | None = None
     entitlement: str | None = None
     amount: Decimal | None = None
+    client_ip: str | None = None
+    # Whoever looks after codes sees every reason, and is neither counted as a guesser nor locked out.
+    staff: bool = False
+    language: str = "en"
 
 
 class Refused(Exception):
@@ -121,15 +125,7 @@ async def _judge(core: Core, connection: Connection, order: Order, code_id: str,
     minor = None
     if checkout is not None and code.terms.discount is not None:
         minor = discount_of(code.terms.discount, checkout)
-    counts = Counts(uses, gives=gives, takes_off_minor=minor or 0, stacks=basket is None or basket.stacks)
-    if campaign is not None:
-        counts = replace(
-            counts,
-            campaign_active=campaign.active,
-            budget_left=campaign.left,
-            budget_left_minor=campaign.left_minor,
-            budget_currency=campaign.currency,
-        )
+    counts = counts_for(campaign, uses, gives, minor or 0, stacks=basket is None or basket.stacks)
     if entitled is not None:
         refusal = refusal_of_entitlement(code, Use(order.user, checkout), counts)
     else:
@@ -138,6 +134,22 @@ async def _judge(core: Core, connection: Connection, order: Order, code_id: str,
     if refusal is not None:
         raise Refused(refusal, code)
     return Judged(code, campaign, basket, entitled, gives, minor)
+
+
+def counts_for(
+    campaign: Campaign | None, uses: int, gives: Decimal, takes_off_minor: int, *, stacks: bool = True
+) -> Counts:
+    """What limits a use of a code beside its own counters."""
+    counts = Counts(uses, gives=gives, takes_off_minor=takes_off_minor, stacks=stacks)
+    if campaign is None:
+        return counts
+    return replace(
+        counts,
+        campaign_active=campaign.active,
+        budget_left=campaign.left,
+        budget_left_minor=campaign.left_minor,
+        budget_currency=campaign.currency,
+    )
 
 
 async def _entitled(connection: Connection, order: Order, code: Code, now_us: int) -> Entitlement | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +15,7 @@ from libs.events.contracts.ledger.fields import Label, Moment, Name, User
 from libs.events.partition import partition_of
 from libs.service.bodies import parse_query
 from libs.service.clock import from_datetime
-from libs.service.exports import MEDIA_TYPES, PAGE, export_response, file_asked, rendered
+from libs.service.exports import FILE_FORMAT, MEDIA_TYPES, PAGE, FileFormat, export_response, file_asked, rendered
 from libs.service.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import NotFound, invalid
 from services.ledger.api import answers
@@ -34,10 +34,6 @@ _SHORT = {name.split(".")[1]: name for name in EVENT_TYPES}
 _OPERATION = "ledger.operation_imported.v1"
 _IMPORTED = tuple(answers.Imported.model_fields)
 EventType = Annotated[str, Field(max_length=80, description="An event's type, such as `credits_charged`.")]
-
-
-FileFormat = Literal["json", "csv", "jsonl"] | None
-FILE_FORMAT = Field(None, description="A file of the whole list instead of a page; as the header Accept.")
 
 
 class _Times(BaseModel):

@@ -14,13 +14,12 @@ from starlette.responses import Response
 from libs.events.contracts.ledger.fields import Moment, Name
 from libs.service.bodies import parse_query
 from libs.service.clock import from_datetime
-from libs.service.exports import MEDIA_TYPES, all_pages, export_response, file_asked, rendered
+from libs.service.exports import FILE_FORMAT, MEDIA_TYPES, FileFormat, all_pages, export_response, file_asked, rendered
 from libs.service.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, page
 from libs.service.problems import invalid
 from services.ledger.api import answers
 from services.ledger.api.accounts import GONE, AssetQuery, read_account
 from services.ledger.api.contract import described
-from services.ledger.api.journal import FILE_FORMAT, FileFormat
 from services.ledger.api.support import READ, asset_of, core_of, json_response, staff
 from services.ledger.api.views import account_view, hold_view, lot_view
 from services.ledger.core import Core

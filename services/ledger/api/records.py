@@ -12,12 +12,11 @@ from starlette.responses import Response
 
 from libs.service.bodies import parse_query
 from libs.service.clock import SECOND_US, to_datetime
-from libs.service.exports import MEDIA_TYPES, export_response, file_asked
+from libs.service.exports import FILE_FORMAT, MEDIA_TYPES, FileFormat, export_response, file_asked
 from libs.service.problems import NotFound, ScopeMissing
 from services.ledger import past
 from services.ledger.api import answers
 from services.ledger.api.contract import described
-from services.ledger.api.journal import FILE_FORMAT, FileFormat
 from services.ledger.api.support import CONFIG, READ, core_of, json_response, permitted, staff, transfers_of
 from services.ledger.api.views import balances
 from services.ledger.core import Core

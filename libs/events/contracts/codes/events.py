@@ -79,11 +79,17 @@ class RedemptionRolledBack(RedemptionEvent):
 
 @contract("codes.redemption_refused.v1")
 class RedemptionRefused(Event):
-    """Somebody was refused. `code` is the code's id, where there is one."""
+    """Somebody was refused. `code` is the code's id, where there is one.
+
+    `reason` is the true one; `answered` is what the caller was told, which for a code that is hidden from them is that
+    there is none.
+    """
 
     reason: Short
     code: str | None = None
     checkout: str | None = None
+    answered: Short | None = None
+    refused_at: Time | None = None
 
 
 class CodeEvent(Event):
@@ -135,3 +141,14 @@ class BatchVoided(Event):
     """None of a batch's codes can be redeemed any more."""
 
     batch: str
+
+
+@contract("codes.guessing_suspected.v1")
+class GuessingSuspected(Event):
+    """An app had `misses` wrong codes or more in the window of `window_s` seconds that began at `since`; told once for
+    a window. Its subject is nobody's (`@app`).
+    """
+
+    misses: Annotated[int, Field(ge=1)]
+    since: Time
+    window_s: Annotated[int, Field(ge=1)]
