@@ -61,7 +61,7 @@ class ValidationAnswer(Answer):
         answer=ValidationAnswer,
         body=RedemptionBody,
         codes=("429 locked_out", "403 feature_disabled", "403 wrong_user"),
-        key=False,
+        key="none",
     ),
 )
 async def create_validation(request: Request) -> Response:
