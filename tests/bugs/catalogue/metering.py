@@ -8,7 +8,7 @@ _CALLS = "services/meter/handlers/calls.py"
 _PAYING = "services/meter/handlers/paying.py"
 _METERED = "libs/client/tallystick/metered.py"
 _FOLLOWING = "services/ledger/following.py"
-_KILLED = ("tests/e2e/test_meter_killed.py::test_x3_a_call_is_paid_once_wherever_the_proxy_dies",)
+_KILLED = "tests/e2e/test_meter_killed.py::test_x3_a_call_is_paid_once_wherever_the_proxy_dies"
 _PAID = "tests/e2e/test_metered.py"
 _STREAMS = "services/ledger/tests/http/test_streams.py"
 
@@ -26,7 +26,7 @@ METERING = (
                 "                        self._desk.journal.made(self.id, self._made)\n                    elif",
             ),
         ),
-        _KILLED,
+        (f"{_KILLED}[case4]",),
         limit_s=180,
     ),
     Bug(
@@ -51,7 +51,7 @@ METERING = (
             Edit(_PAYING, 'key = f"{self._call.id}-captured"', "key = None"),
             Edit(_PAYING, 'if due is None or ended.hold.get("status") != "expired":', "if due is None:"),
         ),
-        _KILLED,
+        (f"{_KILLED}[case6]",),
         limit_s=180,
     ),
     Bug(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from resource import getpagesize
@@ -14,8 +13,7 @@ from tests.plugins.postgres import Database, DatabaseFrom
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
-AT_ONCE = 64
-RENEW = 200
+AT_ONCE = 500
 GROWTH_MB_MAX = 40
 """Of the process while it writes a file; pieces, pages and sockets' buffers, however long the file is."""
 BUSY = """
@@ -38,18 +36,15 @@ async def api(books: Database, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def fill(api: Api, users: int, charges: int) -> None:
     """So many accounts, the first of which is charged so often."""
-    work = [("/grants", {"user": f"user-{number:06d}", "amount": "100000"}) for number in range(users)]
-    todo = iter([*work, *[("/charges", {"user": "user-000000", "amount": "0.01"})] * charges])
-
-    async def worker() -> None:
-        caller = api
-        for sent, (path, body) in enumerate(todo, 1):
-            if sent % RENEW == 0:
-                # A token lasts for minutes only.
-                caller = api.as_(api.role)
-            await caller.post(path, body)
-
-    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    work = [{"type": "grant", "user": f"user-{number:06d}", "amount": "100000"} for number in range(users)]
+    work += [{"type": "charge", "user": "user-000000", "amount": "0.01"}] * charges
+    for first in range(0, len(work), AT_ONCE):
+        commands = [
+            {**each, "key": f"fill-{first + number}"} for number, each in enumerate(work[first : first + AT_ONCE])
+        ]
+        # A token lasts for minutes only.
+        answer = await api.as_(api.role).post("/batch", {"commands": commands}, status=200)
+        assert {result["status"] for result in answer["results"]} == {201}
 
 
 def resident_mb() -> float:
