@@ -172,11 +172,9 @@ class CodesStage:
 
 
 @asynccontextmanager
-async def codes_stage(
-    directory: Path, doors: int = 2, *, kind: type[CodesCluster] = CodesCluster, **settings: str
-) -> AsyncIterator[CodesStage]:
+async def codes_stage(directory: Path, doors: int = 2, **settings: str) -> AsyncIterator[CodesStage]:
     """All of it, running; `settings` are of the processes of codes."""
-    async with kind(directory) as cluster:
+    async with CodesCluster(directory) as cluster:
         ledger = cluster.serve()
         relay = cluster.relay()
         processes = [cluster.codes(name, ledger.url, **settings) for name in "abcdefgh"[:doors]]

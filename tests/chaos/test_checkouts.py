@@ -19,9 +19,9 @@ from libs.service.clock import parse_time
 from libs.service.db import connect, create_pool
 from libs.service.migrations import migrate
 from services.codes.store.verifying import differences
-from services.codes.tests.checkout.payments import TOPIC, Payments, order
+from services.codes.tests.checkout.payments import SOURCE, TOPIC, Payments, order
 from tests.chaos.cluster import APP, quiet_port
-from tests.chaos.codes import CodesCluster, CodesStage, codes_stage
+from tests.chaos.codes import CodesStage, codes_stage
 from tests.chaos.test_codes import dying, whole
 from tests.waiting import beside, eventually
 
@@ -37,16 +37,6 @@ STORIES: list[tuple[tuple[type[OrderEvent], ...], str]] = [
     ((OrderExpired, OrderPaid), "confirmed"),
 ]
 LIMIT = 16
-
-
-class PayingCluster(CodesCluster):
-    """A cluster with the database and the topic of payments."""
-
-    async def _prepare(self) -> None:
-        await super()._prepare()
-        self.topics.append(TOPIC)
-        await asyncio.to_thread(self.postgres.ensure_service, "payments")
-        await migrate(self.owner_dsn("payments"), [MIGRATIONS], "payments")
 
 
 @dataclass(slots=True)
@@ -94,15 +84,13 @@ async def market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mark
     directory: Path = tmp_path_factory.mktemp("market")
     address = f"http://127.0.0.1:{port}"
     async with AsyncExitStack() as around:
-        stage = await around.enter_async_context(
-            codes_stage(directory, kind=PayingCluster, TALLYSTICK_PAYMENTS_URL=address)
-        )
+        stage = await around.enter_async_context(codes_stage(directory, TALLYSTICK_PAYMENTS_URL=address))
         cluster = stage.cluster
-        bus = Bus(f"file:{cluster.data / 'broker.json'}", {TOPIC: cluster.partitions}, client_id="payments")
+        await asyncio.to_thread(cluster.postgres.ensure_service, SOURCE)
+        await migrate(cluster.owner_dsn(SOURCE), [MIGRATIONS], SOURCE)
+        bus = Bus(f"file:{cluster.data / 'broker.json'}", {TOPIC: cluster.partitions}, client_id=SOURCE)
         await around.enter_async_context(bus)
-        pool = await around.enter_async_context(
-            await create_pool(cluster.dsn("payments"), application_name="payments-stand-in")
-        )
+        pool = await around.enter_async_context(await create_pool(cluster.dsn(SOURCE), application_name=SOURCE))
         payments = await around.enter_async_context(Payments(pool, bus, cluster.partitions))
         await around.enter_async_context(_served(payments, port))
         await around.enter_async_context(beside(*payments.parts()))
