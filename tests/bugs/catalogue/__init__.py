@@ -6,6 +6,7 @@ from tests.bugs.bug import Bug
 from tests.bugs.catalogue.allowances import ALLOWANCES
 from tests.bugs.catalogue.books import BOOKS
 from tests.bugs.catalogue.budgets import BUDGETS
+from tests.bugs.catalogue.codes import CODES
 from tests.bugs.catalogue.doors import DOORS
 from tests.bugs.catalogue.messages import MESSAGES
 from tests.bugs.catalogue.metering import METERING
@@ -25,5 +26,6 @@ ALL: tuple[Bug, ...] = (
     *TELLING,
     *DOORS,
     *METERING,
+    *CODES,
 )
 BY_NAME = {bug.name: bug for bug in ALL}
