@@ -12,6 +12,7 @@ from tests.bugs.catalogue.messages import MESSAGES
 from tests.bugs.catalogue.metering import METERING
 from tests.bugs.catalogue.once import ONCE
 from tests.bugs.catalogue.prices import PRICES
+from tests.bugs.catalogue.referrals import REFERRALS
 from tests.bugs.catalogue.telling import TELLING
 from tests.bugs.catalogue.writing import WRITING
 
@@ -27,5 +28,6 @@ ALL: tuple[Bug, ...] = (
     *DOORS,
     *METERING,
     *CODES,
+    *REFERRALS,
 )
 BY_NAME = {bug.name: bug for bug in ALL}
