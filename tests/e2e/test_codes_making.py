@@ -87,3 +87,9 @@ def test_k1_what_is_wrong_is_named_on_the_terminal(suite: Suite, tmp_path: Path)
     refused = suite.tallystick("codes", "export", "batch_none", taken, *APP)
     assert refused.returncode == 2
     assert suite.tallystick("codes", "show", "NOSUCHCODE", *APP).returncode == 1
+
+
+def test_k9_statistics_on_the_terminal(suite: Suite) -> None:
+    said = done(suite, "stats", "--by", "kind")
+    for word in ("expired", "used_up", "usage", "all", "welcome"):
+        assert word in said, said

@@ -58,6 +58,61 @@ def show(
     _console().print(table)
 
 
+def stats(
+    *,
+    app: support.App,
+    since: Annotated[
+        str | None, typer.Option(help="What happened from then on, for example 2026-12-01T00:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="And before then. Default: until now.")] = None,
+    by: Annotated[str | None, typer.Option(help="Also by code, batch, campaign, kind or day.")] = None,
+    limit: Annotated[int, typer.Option(help="How many of them at most.", min=1, max=500)] = LIMIT,
+) -> None:
+    """How codes are used: how many there are, and what was redeemed, given, refused and paid."""
+    asked = {"from": since, "to": until, "by": by, "limit": limit}
+    query = httpx.QueryParams({name: value for name, value in asked.items() if value is not None})
+    answer = ask(cli_settings(), app, f"/v1/statistics?{query}")
+    table = Table(by or "", *_FACTS)
+    for group in answer["data"]:
+        table.add_row(group["label"] or group["key"], *_facts(group))
+    table.add_section()
+    table.add_row("all", *_facts(answer["total"]))
+    console = _console()
+    console.print(table)
+    refusals = answer["total"]["refusals"]
+    if refusals:
+        console.print("refused: " + ", ".join(f"{name} {count}" for name, count in refusals.items()))
+    most = ", ".join(f"{one['label'] or one['code']} {one['redemptions']}" for one in answer["most_used"])
+    if most:
+        console.print(f"most used: {most}")
+    if answer["has_more"]:
+        errors.print("there are more: see --limit")
+
+
+_STATES = ("active", "scheduled", "expired", "used_up", "paused", "void")
+_FACTS = ("codes", *_STATES, "usage", "redeemed", "users", "credits", "discounts", "revenue")
+
+
+def _facts(statistic: dict[str, Any]) -> list[str]:
+    codes = statistic["codes"]
+    counts = ["–"] * (1 + len(_STATES)) if codes is None else [str(codes[name]) for name in ("total", *_STATES)]
+    rate = statistic["usage_rate"]
+    return [
+        *counts,
+        "–" if rate is None else f"{rate:.1%}",
+        str(statistic["redemptions"]),
+        str(statistic["users"]),
+        statistic["credits"],
+        _sums(statistic["discounts"]),
+        _sums(statistic["revenue"]),
+    ]
+
+
+def _sums(money: list[dict[str, Any]]) -> str:
+    """Sums of money in minor units."""
+    return ", ".join(f"{one['amount_minor']} {one['currency']}" for one in money) or "–"
+
+
 def _console() -> Console:
     console = Console()
     return console if console.is_terminal else Console(width=WIDE)
