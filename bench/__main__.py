@@ -173,8 +173,9 @@ def doors_part(world: World, postgres: Postgres, options: argparse.Namespace, re
     found = take_turns(sides, options.rounds, tell)
     report.series |= found
     report.targets += [
-        Target("batches / bare limit", ratio(found[doors.BATCHES], found[BARE]), 0.3, 0.6),
-        Target("gRPC stream / bare limit", ratio(found[doors.STREAM], found[BARE]), 0.3, 0.6),
+        Target("batches / bare limit", ratio(found[doors.BATCHES], found[BARE]), 0.1, 0.3),
+        Target("gRPC stream / bare limit", ratio(found[doors.STREAM], found[BARE]), 0.1, 0.3),
+        Target("gRPC stream / batches", ratio(found[doors.STREAM], found[doors.BATCHES]), 0.9, None),
         Target("gRPC one by one / bare limit", ratio(found[doors.SINGLES], found[BARE]), None, None),
     ]
 
