@@ -27,7 +27,7 @@ from tests.waiting import eventually
 
 APP = "coins"
 DOCUMENT: dict[str, Any] = {"assets": {"coins": {"scale": 2}}}
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 PARTITIONS = 4
 STREAM_LIFE_S = 0.2
 _KEYS = count()
@@ -139,7 +139,8 @@ async def running(database: Database, data: Path, **values: Any) -> AsyncIterato
     key_file = ensure_keys(data / "keys", settings.jwks_file)
     app = build(settings)
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://l") as http:
+    http = httpx.AsyncClient(transport=transport, base_url="http://l", timeout=DEADLINE_S)
+    async with app.router.lifespan_context(app), http:
         api = Api(http, app, key_file)
         await until_ready(http)
         yield api
@@ -154,7 +155,7 @@ async def served(database: Database, data: Path, **values: Any) -> AsyncIterator
     server = app.state.server = make_server(app, "127.0.0.1", settings.port)
     task = asyncio.create_task(server._serve())
     try:
-        async with httpx.AsyncClient(base_url=settings.url) as http:
+        async with httpx.AsyncClient(base_url=settings.url, timeout=DEADLINE_S) as http:
             deadline = monotonic() + DEADLINE_S
             while not server.started:
                 assert monotonic() < deadline and not task.done(), "the server does not start"
