@@ -61,6 +61,9 @@ async def make_own(core: Core, connection: Connection, wish: OwnCode) -> str:
         return present
     if await referrals.count_codes(connection, app, user) >= CODES_MAX:
         raise TooManyCodes(f"A user has at most {CODES_MAX} codes, earlier ones included.")
+    if text is not None and texts.is_well_formed(text):
+        # What looks made is refused whether or not it exists: else whoever chooses texts finds codes that are hidden.
+        raise CodeTaken
     made = text or texts.normalise(GENERATED.text_of(secrets.token_bytes(32)))
     code = Code(
         id=core.new_id("code", app, user),

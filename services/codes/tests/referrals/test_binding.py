@@ -62,6 +62,16 @@ async def test_a_chosen_text_is_shown_and_the_earlier_ones_still_bind(world: Wor
         await world.own("eva", "EVASHOP")
 
 
+async def test_choosing_a_text_finds_no_hidden_code(world: World) -> None:
+    made = await world.own("ada")
+    unmade = next(text for text in map(made[:-1].__add__, texts.ALPHABET) if text != made)
+    assert await world.own("eva", unmade) == unmade
+    hidden = texts.normalise(texts.Pattern.of().text_of(b"x" * 32))
+    for text in (made, hidden):
+        with pytest.raises(Problem, match="code_taken"):
+            await world.own("zoe", text)
+
+
 async def test_what_refuses(world: World) -> None:
     ada, ben = await world.own("ada", phone="+989121111111", email="ada@example.org"), await world.own("ben")
     assert await world.bind("zoe", "NOSUCHCODE") is None
