@@ -79,7 +79,7 @@ def test_places_of_the_readme_exist() -> None:
     """Each line of its tree."""
     tree = next(block.text for block in blocks((ROOT / "README.md").read_text()) if "libs/events/" in block.text)
     places = [line.split()[0] for line in tree.splitlines()]
-    assert len(places) == 15
+    assert len(places) == 16
     assert not [place for place in places if not (ROOT / place).exists()]
 
 
