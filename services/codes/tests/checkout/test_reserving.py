@@ -11,9 +11,10 @@ from libs.events.contracts.payments.events import OrderFailed, OrderPaid, OrderR
 from libs.service.clock import SECOND_US
 from libs.service.problems import Problem
 from services.codes.domain.redemptions import Claim
+from services.codes.handlers.reserving import Order, reserve
 from services.codes.handlers.stacking import CheckoutChanged
 from services.codes.tests.checkout.payments import order
-from services.codes.tests.checkout.shop import NOW_US, Shop
+from services.codes.tests.checkout.shop import APP, CAUSE, NOW_US, Shop
 
 pytestmark = pytest.mark.anyio
 
@@ -176,6 +177,27 @@ async def test_only_a_gift_has_parts_and_it_is_for_no_checkout(shop: Shop) -> No
         await shop.reserve("GIFT", "ann", "order_1")
     with pytest.raises(Problem, match="Only a gift"):
         await shop.reserve("GIVE", "ann", amount=Decimal(5))
+
+
+async def test_many_at_once_take_a_limit_exactly(shop: Shop) -> None:
+    await shop.configure()
+    code = await shop.code("GIVE", kind="recharge", amount="10", max_uses=13)
+    refusals = await asyncio.gather(*[shop.refusal("GIVE", f"user{number}") for number in range(40)])
+    assert (refusals.count(None), refusals.count("code_used_up")) == (13, 27)
+    assert (await shop.now(code)).reserved == 13
+    assert await shop.differences() == []
+
+
+async def test_a_reservation_that_dies_asks_the_ledger_for_nothing(shop: Shop) -> None:
+    await shop.configure()
+    code = await shop.code("GIVE", kind="recharge", amount="10")
+    bought = Order(APP, "ann", "GIVE", "test", CAUSE)
+    with pytest.raises(InterruptedError):
+        async with shop.core.pool.acquire() as connection, connection.transaction():
+            await reserve(shop.core, connection, bought)
+            raise InterruptedError
+    assert (await shop.now(code)).reserved == 0
+    assert await shop.commands() == []
 
 
 async def test_a_budget_of_credits_is_spent_exactly(shop: Shop) -> None:
