@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from bench import doors, http, kafka, meter, reset, size, startup, streams, truth, wrk
+from bench import doors, http, kafka, meter, quotes, reset, size, startup, streams, truth, wrk
 from bench.machine import resident_mb, watched
 from bench.pgbench import DATABASE, Postgres
 from bench.report import Report, Target
@@ -18,7 +18,7 @@ from bench.world import ACCOUNTS, ROOT, Ledger, World
 
 SHOWN = 64
 """Lines of a profile that are printed; all are in its file."""
-PARTS = ("http", "kafka", "doors", "streams", "relay", "meter", "start", "size", "truth", "reset")
+PARTS = ("http", "kafka", "doors", "quotes", "streams", "relay", "meter", "start", "size", "truth", "reset")
 PGBENCH_SPREAD = "pgbench, 64 clients, spread"
 PGBENCH_HOT = "pgbench, 64 clients, hot"
 GRANTS = "HTTP grants, 64 clients, spread"
@@ -180,6 +180,15 @@ def doors_part(world: World, postgres: Postgres, options: argparse.Namespace, re
     ]
 
 
+def quotes_part(world: World, options: argparse.Namespace, report: Report) -> None:
+    """Quotes in turns with charges."""
+    ledger = funded(world, report)
+    charges, _ = http.sides(ledger, options.seconds, (http.MOST,))
+    found = take_turns([quotes.side(ledger, options.seconds), charges], options.rounds, tell)
+    report.series |= found
+    report.targets.append(Target("quotes / HTTP spread", ratio(found[quotes.QUOTES], found[charges.name]), None, None))
+
+
 def meter_part(world: World, report: Report) -> None:
     """What the metering proxy adds to the first token."""
     ledger = world.ledger("meter")
@@ -264,6 +273,7 @@ def main() -> None:
             "http": lambda: http_part(world, postgres, options, report),
             "kafka": lambda: kafka_part(world, postgres, options, report),
             "doors": lambda: doors_part(world, postgres, options, report),
+            "quotes": lambda: quotes_part(world, options, report),
             "streams": lambda: streams_part(world, report),
             "relay": lambda: relay_part(world, options, report),
             "meter": lambda: meter_part(world, report),
