@@ -13,12 +13,12 @@ from schemathesis import GenerationMode
 
 from libs.service.auth import ROLE_SCOPES
 from services.ledger import openapi
-from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, served, until_ready
+from services.ledger.tests.http.client import Api, prepare_ledger, served, until_ready
 from services.ledger.verify.run import verify
 from tests.fuzz.contract import Callers, Faults, operations, try_operation
 from tests.plugins.postgres import Database, DatabaseFrom
 from tests.reliability import write_figures
-from tests.security.estate import Estate
+from tests.security.estate import Estate, LedgerEstate
 
 pytestmark = [
     pytest.mark.anyio,
@@ -41,8 +41,8 @@ async def callers(books: Database, tmp_path: Path) -> AsyncIterator[Callers]:
     # What makes the requests takes its turns with the ledger, in one process: the lease must bear that.
     async with served(books, tmp_path, lease_answer_s=60, lease_stale_s=120) as api:
         await until_ready(api.http)
-        await api.as_("admin").put("/config", DOCUMENT)
-        estate = await Estate.make(api)
+        estate = LedgerEstate(api)
+        await estate.fill()
         yield callers_of(api, estate)
 
 

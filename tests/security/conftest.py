@@ -1,4 +1,4 @@
-"""A ledger with an app, an account and one of everything in it, for each test."""
+"""Services with an app and one of everything in it, for each test."""
 
 from __future__ import annotations
 
@@ -7,27 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from services.ledger.tests.http.client import DOCUMENT, Api, prepare_ledger, running
-from tests.plugins.postgres import Database, DatabaseFrom
-from tests.security.estate import Estate
+from services.codes.tests.office import prepare_codes
+from services.ledger.tests.http.client import prepare_ledger, running
+from tests.plugins.postgres import DatabaseFrom
+from tests.security.codes_estate import CodesEstate, codes_api
+from tests.security.estate import Estate, LedgerEstate
 
 
-@pytest.fixture
-async def books(database_from: DatabaseFrom) -> Database:
-    """An empty ledger's database."""
-    return await database_from("ledger-http", prepare_ledger)
-
-
-@pytest.fixture
-async def api(books: Database, tmp_path: Path) -> AsyncIterator[Api]:
-    """A caller of the role `service` of the app `coins`."""
-    async with running(books, tmp_path) as made:
-        await made.as_("admin").put("/config", DOCUMENT)
-        await made.as_("admin", app="other").put("/config", DOCUMENT)
-        yield made
-
-
-@pytest.fixture
-async def estate(api: Api) -> Estate:
-    """What belongs to ann of the app `coins`."""
-    return await Estate.make(api)
+@pytest.fixture(params=["ledger", "codes"])
+async def estate(request: pytest.FixtureRequest, database_from: DatabaseFrom, tmp_path: Path) -> AsyncIterator[Estate]:
+    """What belongs to ann of the app `coins`, in each of the services."""
+    made: Estate
+    if request.param == "ledger":
+        async with running(await database_from("ledger-http", prepare_ledger), tmp_path) as api:
+            made = LedgerEstate(api)
+            await made.fill()
+            yield made
+    else:
+        async with codes_api(await database_from("codes", prepare_codes), tmp_path) as api:
+            made = CodesEstate(api)
+            await made.fill()
+            yield made

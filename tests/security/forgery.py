@@ -20,12 +20,12 @@ Claims = dict[str, Any]
 ROLE = "admin"
 
 
-def claims(**changes: Any) -> Claims:
-    """The claims of a good admin's token of the app `coins`; None takes one away."""
+def claims(audience: str, **changes: Any) -> Claims:
+    """The claims of a good admin's token of the app `coins` for the service `audience`; None takes one away."""
     now = int(time.time())
     good: Claims = {
         "iss": "tallystick",
-        "aud": "ledger",
+        "aud": audience,
         "sub": "ann",
         "role": ROLE,
         "scopes": sorted(ROLE_SCOPES[ROLE]),
@@ -36,9 +36,9 @@ def claims(**changes: Any) -> Claims:
     return {name: value for name, value in (good | changes).items() if value is not None}
 
 
-def signed(key: Path, **changes: Any) -> str:
+def signed(key: Path, audience: str = "ledger", **changes: Any) -> str:
     """A token that the deployment's own key signs."""
-    return jwt.encode(claims(**changes), key.read_text(), algorithm="EdDSA", headers={"kid": key.stem})
+    return jwt.encode(claims(audience, **changes), key.read_text(), algorithm="EdDSA", headers={"kid": key.stem})
 
 
 def _by_hand(header: dict[str, Any], body: Claims, signature: Callable[[bytes], bytes]) -> str:
@@ -51,56 +51,57 @@ def _hmac(secret: bytes) -> Callable[[bytes], bytes]:
     return lambda message: hmac.new(secret, message, hashlib.sha256).digest()
 
 
-def _changed(token: str) -> str:
+def _changed(token: str, others: Claims) -> str:
     """The same signature under other claims."""
     header, _, signature = token.split(".")
-    body = base64.urlsafe_b64encode(orjson.dumps(claims(sub="eve"))).rstrip(b"=").decode()
+    body = base64.urlsafe_b64encode(orjson.dumps(others)).rstrip(b"=").decode()
     return f"{header}.{body}.{signature}"
 
 
-def forgeries(key: Path, jwks: Path) -> dict[str, str]:
-    """Values of the header Authorization that are no good, by what is wrong with them."""
+def forgeries(key: Path, jwks: Path, audience: str = "ledger") -> dict[str, str]:
+    """Values of the header Authorization that are no good for a service, by what is wrong with them."""
     now = int(time.time())
     kid = key.stem
-    good = signed(key)
+    good_claims = claims(audience)
+    good = signed(key, audience)
     stranger = Ed25519PrivateKey.generate()
     public = base64.urlsafe_b64decode(orjson.loads(jwks.read_bytes())["keys"][0]["x"] + "=")
     embedded = jwt.algorithms.OKPAlgorithm.to_jwk(stranger.public_key(), as_dict=True)
     tokens = {
-        "expired": signed(key, iat=now - 400, exp=now - 100),
-        "not good yet": signed(key, iat=now + 100, exp=now + 400),
-        "lives too long": signed(key, exp=now + 86_400),
-        "no expiry": signed(key, exp=None),
-        "another audience": signed(key, aud="payments"),
-        "no audience": signed(key, aud=None),
-        "another issuer": signed(key, iss="somebody"),
-        "no issuer": signed(key, iss=None),
-        "no subject": signed(key, sub=None),
-        "no such role": signed(key, role="root"),
-        "no app": signed(key, app=None),
-        "every app, for a person": signed(key, app=None, apps=["*"]),
-        "another's signature": jwt.encode(claims(), stranger, algorithm="EdDSA", headers={"kid": kid}),
-        "an unknown key": jwt.encode(claims(), stranger, algorithm="EdDSA", headers={"kid": "other"}),
+        "expired": signed(key, audience, iat=now - 400, exp=now - 100),
+        "not good yet": signed(key, audience, iat=now + 100, exp=now + 400),
+        "lives too long": signed(key, audience, exp=now + 86_400),
+        "no expiry": signed(key, audience, exp=None),
+        "another audience": signed(key, "payments"),
+        "no audience": signed(key, audience, aud=None),
+        "another issuer": signed(key, audience, iss="somebody"),
+        "no issuer": signed(key, audience, iss=None),
+        "no subject": signed(key, audience, sub=None),
+        "no such role": signed(key, audience, role="root"),
+        "no app": signed(key, audience, app=None),
+        "every app, for a person": signed(key, audience, app=None, apps=["*"]),
+        "another's signature": jwt.encode(good_claims, stranger, algorithm="EdDSA", headers={"kid": kid}),
+        "an unknown key": jwt.encode(good_claims, stranger, algorithm="EdDSA", headers={"kid": "other"}),
         "a key of its own in the header": jwt.encode(
-            claims(), stranger, algorithm="EdDSA", headers={"kid": "other", "jwk": embedded}
+            good_claims, stranger, algorithm="EdDSA", headers={"kid": "other", "jwk": embedded}
         ),
         "a key from an address": jwt.encode(
-            claims(), stranger, algorithm="EdDSA", headers={"kid": "other", "jku": "http://127.0.0.1:1/keys"}
+            good_claims, stranger, algorithm="EdDSA", headers={"kid": "other", "jku": "http://127.0.0.1:1/keys"}
         ),
-        "a path for a key": jwt.encode(claims(), stranger, algorithm="EdDSA", headers={"kid": "../../../dev/null"}),
-        "no key": jwt.encode(claims(), stranger, algorithm="EdDSA"),
-        "alg none": _by_hand({"alg": "none", "typ": "JWT", "kid": kid}, claims(), lambda _: b""),
-        "alg None": _by_hand({"alg": "None", "typ": "JWT", "kid": kid}, claims(), lambda _: b""),
-        "HS256 with the public key": _by_hand({"alg": "HS256", "kid": kid}, claims(), _hmac(public)),
-        "HS256 with the key set": _by_hand({"alg": "HS256", "kid": kid}, claims(), _hmac(jwks.read_bytes())),
-        "HS256 with nothing": _by_hand({"alg": "HS256", "kid": kid}, claims(), _hmac(b"")),
-        "other claims": _changed(good),
+        "a path for a key": jwt.encode(good_claims, stranger, algorithm="EdDSA", headers={"kid": "../../../dev/null"}),
+        "no key": jwt.encode(good_claims, stranger, algorithm="EdDSA"),
+        "alg none": _by_hand({"alg": "none", "typ": "JWT", "kid": kid}, good_claims, lambda _: b""),
+        "alg None": _by_hand({"alg": "None", "typ": "JWT", "kid": kid}, good_claims, lambda _: b""),
+        "HS256 with the public key": _by_hand({"alg": "HS256", "kid": kid}, good_claims, _hmac(public)),
+        "HS256 with the key set": _by_hand({"alg": "HS256", "kid": kid}, good_claims, _hmac(jwks.read_bytes())),
+        "HS256 with nothing": _by_hand({"alg": "HS256", "kid": kid}, good_claims, _hmac(b"")),
+        "other claims": _changed(good, good_claims | {"sub": "eve"}),
         "no signature": good.rsplit(".", 1)[0] + ".",
         "half of it": good[: len(good) // 2],
         "not a token": "nonsense",
         "very long": "a" * 100_000,
         "a critical extension": jwt.encode(
-            claims(), key.read_text(), algorithm="EdDSA", headers={"kid": kid, "crit": ["x"], "x": 1}
+            good_claims, key.read_text(), algorithm="EdDSA", headers={"kid": kid, "crit": ["x"], "x": 1}
         ),
     }
     return {what: f"Bearer {token}" for what, token in tokens.items()} | {

@@ -1,4 +1,4 @@
-"""Who gets in: every route and method that the ledger serves, tried with every token that should not open it.
+"""Who gets in: every route and method that a service serves, tried with every token that should not open it.
 
 The routes are taken from the running application, so that a new one is tried by itself, and fails where nothing is
 known of it.
@@ -10,8 +10,7 @@ import pytest
 
 from libs.service.auth import ROLE_SCOPES
 from libs.service.keys import issue_token
-from services.ledger.tests.http.client import Api
-from tests.security.estate import MARK, Estate, routes_of, scopes_of
+from tests.security.estate import MARK, Estate, Served, routes_of
 from tests.security.forgery import forgeries, signed
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +31,7 @@ async def test_what_needs_no_token_is_named_and_tells_nothing(estate: Estate) ->
 
 
 async def test_every_route_is_in_the_table_of_scopes(estate: Estate) -> None:
-    scopes = scopes_of()
+    scopes = estate.scopes
     assert {str(route) for route in estate.routes} == set(scopes)
     assert all(scopes.values()), scopes
 
@@ -40,14 +39,13 @@ async def test_every_route_is_in_the_table_of_scopes(estate: Estate) -> None:
 async def test_no_route_without_a_token(estate: Estate) -> None:
     before = await estate.state()
     for route in estate.routes:
-        path = route.path.replace("{user}", "ann").replace("{key}", "moved")
-        path = path.replace("{id}", next(iter(estate.ids.values())))
+        path = f"/v1{estate.place(route)}"
         answer = await estate.api.http.request(route.method, path)
         assert answer.status_code == 401, route
         assert answer.json()["code"] == "token_missing", route
         assert answer.headers["www-authenticate"].startswith("Bearer"), route
         # A token belongs into its header; elsewhere it would end up in logs.
-        token = signed(estate.api.key_file)
+        token = signed(estate.api.key_file, estate.api.audience)
         answer = await estate.api.http.request(
             route.method, path, params={"access_token": token, "token": token}, headers={"Cookie": f"token={token}"}
         )
@@ -62,16 +60,16 @@ async def test_no_method_that_is_not_served(estate: Estate) -> None:
         for method in METHODS:
             if (method, path) in served:
                 continue
-            found = path.replace("{user}", "ann").replace("{key}", "moved").replace("{id}", estate.ids["grants"])
-            answer = await estate.api.as_("admin").send(method, found.removeprefix("/v1"), {})
+            answer = await estate.api.as_("admin").send(method, estate.place(Served(method, path)), {})
             assert answer.status_code in (404, 405), (method, path)
             assert MARK not in answer.text
     assert await estate.state() == before
 
 
 async def test_no_forged_token_opens_a_route(estate: Estate) -> None:
-    tokens = forgeries(estate.api.key_file, estate.api.app.state.settings.jwks_file)
-    good = f"Bearer {signed(estate.api.key_file)}"
+    api = estate.api
+    tokens = forgeries(api.key_file, api.app.state.settings.jwks_file, api.audience)
+    good = f"Bearer {signed(estate.api.key_file, estate.api.audience)}"
     first = estate.routes[0]
     assert (await estate.ask(estate.api, first, Authorization=good)).status_code != 401
     before = await estate.state()
@@ -110,7 +108,7 @@ async def test_no_route_without_its_scope(estate: Estate, role: str) -> None:
     """A role that has every scope but those that open a route is refused, as is one that has none."""
     before = await estate.state()
     for route in estate.routes:
-        for held in (ROLE_SCOPES[role] - scopes_of()[str(route)], frozenset[str]()):
+        for held in (ROLE_SCOPES[role] - estate.scopes[str(route)], frozenset[str]()):
             caller = estate.api.as_(role, sub="ann", scopes=tuple(sorted(held)))
             answer = await estate.ask(caller, route)
             assert answer.status_code == 403, (route, held, answer.text)
@@ -123,7 +121,7 @@ async def test_a_token_claims_no_more_than_its_role(estate: Estate) -> None:
     """Scopes that a role cannot have are of no use to it."""
     everything = tuple(sorted(frozenset[str]().union(*ROLE_SCOPES.values())))
     before = await estate.state()
-    scopes = scopes_of()
+    scopes = estate.scopes
     for role in ROLE_SCOPES:
         caller = estate.api.as_(role, sub="ann", scopes=everything)
         for route in estate.routes:
@@ -140,23 +138,23 @@ async def test_a_user_reaches_its_own_account_only(estate: Estate) -> None:
         for route in estate.routes:
             answer = await estate.ask(caller, route)
             # What an app charges is for all of its users to see.
-            expected = (200,) if route.path == "/v1/prices" else (403, 404)
+            expected = (200,) if route.path in estate.FOR_ALL else (403, 404)
             assert answer.status_code in expected, (sub, route, answer.text)
             assert MARK not in answer.text
         assert await estate.state() == before
 
 
 async def test_a_service_for_several_apps_reaches_those(estate: Estate) -> None:
+    api = estate.api
+
     def caller(*apps: str) -> str:
         scopes = sorted(ROLE_SCOPES["service"])
         return "Bearer " + issue_token(
-            estate.api.key_file, sub="shop", audience="ledger", role="service", scopes=scopes, apps=list(apps)
+            api.key_file, sub="shop", audience=api.audience, role="service", scopes=scopes, apps=list(apps)
         )
 
     async def status(header: str, **more: str) -> int:
-        get: Api = estate.api
-        sent = {"Authorization": header, **more}
-        return (await get.http.get("/v1/accounts/ann/state", headers=sent)).status_code
+        return (await api.http.get(estate.READ, headers={"Authorization": header, **more})).status_code
 
     assert await status(caller("coins", "other"), **{"Tallystick-App": "coins"}) == 200
     assert await status(caller("coins", "other"), **{"Tallystick-App": "third"}) == 403

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.service.answers import Answer, Credits, Page, Time
+from libs.service.auth import Principal
 from libs.service.bodies import CleanText, parse_body, parse_query
 from libs.service.contract import described
 from libs.service.exports import MEDIA_TYPES, all_pages, export_response, file_asked, rendered
@@ -165,10 +166,11 @@ async def patch_code(request: Request) -> Response:
     """The fields that are sent get new values; null takes a limit away. After the first use only `name`, `ends_at`,
     `status` and, upwards, `max_uses` may change.
     """
+    principal = staff(request, ADJUST)
     asked = parse_body(ChangeCode, await request.body())
     changes = asked.model_dump(exclude_unset=True)
     status = changes.pop("status", None)
-    return await _changed(request, asked, changes, status)
+    return await _changed(request, principal, asked, changes, status)
 
 
 def _verb(path: str, status: CodeStatus, summary: str, says: str) -> None:
@@ -176,8 +178,9 @@ def _verb(path: str, status: CodeStatus, summary: str, says: str) -> None:
 
     @router.post(path, summary=summary, description=says, **documented)
     async def post_status(request: Request) -> Response:
+        principal = staff(request, ADJUST)
         asked = parse_body(Nothing, await request.body() or b"{}")
-        return await _changed(request, asked, {}, status)
+        return await _changed(request, principal, asked, {}, status)
 
 
 _verb("/{id}/pause", "paused", "Pause a code", "Nobody can redeem it until it is resumed. What is reserved stays so.")
@@ -185,8 +188,9 @@ _verb("/{id}/resume", "active", "Resume a code", "It can be redeemed again.")
 _verb("/{id}/void", "void", "Void a code", "For good. What is reserved stays so; its text stays taken.")
 
 
-async def _changed(request: Request, asked: BaseModel, changes: dict[str, Any], status: CodeStatus | None) -> Response:
-    principal = staff(request, ADJUST)
+async def _changed(
+    request: Request, principal: Principal, asked: BaseModel, changes: dict[str, Any], status: CodeStatus | None
+) -> Response:
     core, wish = core_of(request), wish_of(request, principal, asked)
     code_id = request.path_params["id"]
     result = await change(core, wish, code_id, cause_of(request, principal), changes=changes, status=status)

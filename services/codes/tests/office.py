@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from libs.events.bus import Bus
@@ -43,6 +44,7 @@ class Office:
     """Somebody of an app. Writes get a fresh idempotency key unless one is given."""
 
     http: httpx.AsyncClient
+    served: FastAPI
     core: Core
     clock: ManualClock
     key_file: Path
@@ -126,4 +128,4 @@ async def office(database: Database, directory: Path, **values: Any) -> AsyncIte
         app.state.desk = Desk(core, Answers(core.pool, bus, LEDGER_EVENTS, 1, poll_s=0.05), Ledger(settings))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://codes") as http:
-            yield Office(http, core, clock, key_of(directory))
+            yield Office(http, app, core, clock, key_of(directory))

@@ -24,17 +24,19 @@ _ROUTE = re.compile(r"`((?:(?:GET|POST|PUT|PATCH|DELETE) )?/[^`]*)`")
 
 
 def table() -> dict[str, dict[str, str]]:
-    """What the README says: route → role → `yes`, `own` or `–`.
-
-    A route that begins with `/` is the one before it with another end.
-    """
+    """What the README says: route → role → `yes`, `own` or `–`."""
     found: dict[str, dict[str, str]] = {}
     for routes, cells in re.findall(r"^\| (`[A-Z]+ /v1/.*?`) \| [^|]* \|(.*)\|$", README.read_text(), re.MULTILINE):
         allowed = dict(zip(ROLES, (cell.strip() for cell in cells.split("|")), strict=True))
-        last = ""
-        for route in _ROUTE.findall(routes):
-            last = route if not route.startswith("/") else last.rpartition("/")[0] + route
-            found[last] = allowed
+        found |= dict.fromkeys(routes_in(routes), allowed)
+    return found
+
+
+def routes_in(cell: str) -> list[str]:
+    """The routes in a cell; one that begins with `/` is the one before it with another end."""
+    found: list[str] = []
+    for route in _ROUTE.findall(cell):
+        found.append(found[-1].rpartition("/")[0] + route if route.startswith("/") else route)
     return found
 
 

@@ -49,11 +49,12 @@ class Api:
     sub: str = "tests"
     of_app: str = APP
     scopes: tuple[str, ...] | None = None
+    audience: str = "ledger"
     _token: str = field(default="", init=False)
 
     def as_(self, role: str, sub: str = "tests", app: str | None = None, scopes: tuple[str, ...] | None = None) -> Api:
-        """The same ledger for another caller."""
-        return Api(self.http, self.app, self.key_file, role, sub, app or self.of_app, scopes)
+        """The same service for another caller."""
+        return Api(self.http, self.app, self.key_file, role, sub, app or self.of_app, scopes, self.audience)
 
     @property
     def token(self) -> str:
@@ -63,7 +64,7 @@ class Api:
             self._token = issue_token(
                 self.key_file,
                 sub=self.sub,
-                audience="ledger",
+                audience=self.audience,
                 role=self.role,
                 scopes=sorted(scopes),
                 app=None if self.role == "system" else self.of_app,
