@@ -9,7 +9,7 @@ been counted, and a repeat under the same key is told the same without being cou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NoReturn
 
@@ -18,12 +18,12 @@ from libs.service.clock import SECOND_US
 from services.codes import metrics
 from services.codes.core import Core
 from services.codes.domain.codes import Code, Refusal, Terms, Use, all_refusals
-from services.codes.domain.discounts import discount_of
+from services.codes.domain.discounts import Checkout, discount_of, effect_of, stacks
 from services.codes.domain.lockout import Limit, Record, address_of, after_miss, locked_us
 from services.codes.domain.redemptions import Redemption
 from services.codes.domain.specs import GuesserSpec
 from services.codes.domain.texts import ALPHABET, RANDOM_DEFAULT, is_well_formed, normalise
-from services.codes.handlers.reserving import Order, Refused, counts_for, reserve
+from services.codes.handlers.reserving import Order, Refused, counts_for, not_together, reserve
 from services.codes.store import guessing, refusals, sight
 from services.codes.store.guessing import Guesser
 from services.codes.store.refusals import RefusalRow
@@ -34,10 +34,14 @@ NOT_FOUND = Refusal("code_not_found")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a text that was entered leads to: the code, if there is one, and every reason why it does not work."""
+    """What a text that was entered leads to: the code, if there is one, and every reason why it does not work.
+
+    `checkout` is the one that it was entered for, with what its other codes take off.
+    """
 
     code: Code | None
     reasons: list[Refusal]
+    checkout: Checkout | None = None
 
 
 class Told(Exception):
@@ -85,15 +89,26 @@ async def look_up(core: Core, connection: Connection, order: Order) -> Found:
     """The code that is meant, and what speaks against its use now. :class:`Told` when somebody is locked out."""
     await admit(core, connection, order)
     digest = core.digest(order.app, order.text)
-    checkout = None if order.checkout is None else order.checkout.id
-    seen = await sight.of_entry(connection, order.app, digest, order.user, checkout)
+    checkout_id = None if order.checkout is None else order.checkout.id
+    seen = await sight.of_entry(connection, order.app, digest, order.user, checkout_id)
     # A user's own code, by which others come, promises nothing to who enters it.
     if seen is None or seen.code.terms == Terms():
         return Found(None, [NOT_FOUND])
-    use = Use(order.user, order.checkout, seen.opened_at, seen.first_paid_at)
-    counts = counts_for(seen.campaign, seen.by_user, credits_of(seen.code, order), _takes_off_minor(seen.code, order))
-    now_us = await core.now_us(order.app)
-    return Found(seen.code, [] if seen.taken else all_refusals(seen.code, use, counts, now_us))
+    checkout = order.checkout
+    if checkout is not None:
+        checkout = replace(checkout, taken_minor=seen.taken_minor)
+    if seen.taken:
+        return Found(seen.code, [], checkout)
+    if not_together(seen.code, order) is not None and not _is_shown(seen.code, order):
+        # What does not go with the code would tell that there is one, and of which kind.
+        return Found(seen.code, [NOT_FOUND])
+    rule = core.configs.get(order.app).document.codes.stacking
+    counts = replace(
+        counts_for(seen.campaign, seen.by_user, credits_of(seen.code, order), _takes_off_minor(seen.code, checkout)),
+        stacks=stacks(rule, seen.effects, effect_of(seen.code.terms.discount)),
+    )
+    use = Use(order.user, checkout, seen.opened_at, seen.first_paid_at)
+    return Found(seen.code, all_refusals(seen.code, use, counts, await core.now_us(order.app)), checkout)
 
 
 def credits_of(code: Code, order: Order) -> Decimal:
@@ -103,10 +118,10 @@ def credits_of(code: Code, order: Order) -> Decimal:
     return Decimal(0) if code.terms.credits is None else code.terms.credits.amount
 
 
-def _takes_off_minor(code: Code, order: Order) -> int:
-    if code.terms.discount is None or order.checkout is None:
+def _takes_off_minor(code: Code, checkout: Checkout | None) -> int:
+    if code.terms.discount is None or checkout is None:
         return 0
-    return discount_of(code.terms.discount, order.checkout)
+    return discount_of(code.terms.discount, checkout)
 
 
 async def tell(

@@ -10,7 +10,7 @@ from libs.events.db import Connection
 from libs.events.failpoints import reach
 from libs.events.outbox import Cause
 from libs.service.clock import SECOND_US
-from libs.service.problems import NotFound, invalid
+from libs.service.problems import NotFound, Problem, invalid
 from services.codes.core import Core
 from services.codes.domain.codes import Code, Counts, Refusal, Terms, Use, refusal_of, refusal_of_entitlement
 from services.codes.domain.discounts import Checkout, discount_of
@@ -164,13 +164,21 @@ async def _entitled(connection: Connection, order: Order, code: Code, now_us: in
 
 def _gives(code: Code, order: Order) -> Decimal:
     """The credits of this use: those of the code, or of a gift as much of its balance as is asked for."""
-    if code.balance is None:
-        if order.amount is not None:
-            raise invalid("not_together", "amount", "Only a gift is redeemed in parts.")
-        return Decimal(0) if code.terms.credits is None else code.terms.credits.amount
-    if order.checkout is not None:
-        raise invalid("not_together", "checkout", "A gift is redeemed by itself.")
-    return code.balance if order.amount is None else order.amount
+    problem = not_together(code, order)
+    if problem is not None:
+        raise problem
+    if code.balance is not None:
+        return code.balance if order.amount is None else order.amount
+    return Decimal(0) if code.terms.credits is None else code.terms.credits.amount
+
+
+def not_together(code: Code, order: Order) -> Problem | None:
+    """What was asked with the code and does not go with one of its kind, if anything."""
+    if code.balance is None and order.amount is not None:
+        return invalid("not_together", "amount", "Only a gift is redeemed in parts.")
+    if code.balance is not None and order.checkout is not None:
+        return invalid("not_together", "checkout", "A gift is redeemed by itself.")
+    return None
 
 
 async def _take(connection: Connection, judged: Judged, user: str, now_us: int) -> None:

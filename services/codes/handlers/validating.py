@@ -40,7 +40,7 @@ async def validate(core: Core, order: Order) -> Validation:
     code = found.code
     if code is None or reasons[:1] == [Refusal("code_not_found")]:
         return Validation(None, reasons)
-    lot, discount, checkout = code.terms.credits, code.terms.discount, order.checkout
+    lot, discount, checkout = code.terms.credits, code.terms.discount, found.checkout
     gives = credits_of(code, order)
     fits = discount is not None and checkout is not None and unfit(discount, checkout) is None
     expires_at = None

@@ -53,14 +53,19 @@ class Standing:
     discount_minor: int
 
 
+_EFFECT = (
+    "CASE WHEN c.percent_off IS NOT NULL THEN 'percent' WHEN c.amount_off_minor IS NOT NULL THEN 'fixed'"
+    " ELSE 'credits' END"
+)
+STANDING = (
+    f"SELECT r.code_id, coalesce(r.discount_minor, 0) AS discount_minor, {_EFFECT} AS effect"
+    " FROM redemptions r JOIN codes c ON c.id = r.code_id"
+    " WHERE r.app = $1 AND r.checkout = $2 AND r.status IN ('reserved', 'confirmed')"
+)
+"""What stands on a checkout, by its app and its id."""
+
+
 async def standing(connection: Connection, app: str, checkout_id: str) -> list[Standing]:
     """What stands on a locked checkout."""
-    rows = await connection.fetch(
-        "SELECT r.code_id, coalesce(r.discount_minor, 0) AS discount_minor, CASE WHEN c.percent_off IS NOT NULL"
-        " THEN 'percent' WHEN c.amount_off_minor IS NOT NULL THEN 'fixed' ELSE 'credits' END AS effect"
-        " FROM redemptions r JOIN codes c ON c.id = r.code_id"
-        " WHERE r.app = $1 AND r.checkout = $2 AND r.status IN ('reserved', 'confirmed')",
-        app,
-        checkout_id,
-    )
+    rows = await connection.fetch(STANDING, app, checkout_id)
     return [Standing(row["code_id"], row["effect"], row["discount_minor"]) for row in rows]

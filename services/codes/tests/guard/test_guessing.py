@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import asyncpg
 import pytest
 
 from libs.service.clock import SECOND_US
-from services.codes.domain.codes import Audience
+from services.codes.domain.codes import Audience, Credits, Terms
 from services.codes.handlers import watching
 from services.codes.tests.guard.gate import APP, Gate, gate_of, made_text, prepare_codes
 from tests.plugins.postgres import DatabaseFrom
 
 pytestmark = pytest.mark.anyio
 MINUTE_S = 60.0
+GIFT = {"kind": "gift", "terms": Terms(credits=Credits(Decimal(5))), "balance": Decimal(5)}
 
 
 async def _miss(gate: Gate, times: int, user: str = "eve", **more: Any) -> list[str]:
@@ -129,15 +131,23 @@ async def test_the_bound_holder_is_told_and_others_are_not(gate: Gate) -> None:
     assert await gate.said(text, "eve") == "code_not_found"
 
 
-async def test_unknown_misshapen_and_hidden_codes_are_refused_alike(gate: Gate) -> None:
-    """The same status, body and headers, and the same statements to the database in the same order."""
-    kinds: list[dict[str, Any]] = [{"ends_at": 1}, {"status": "void"}, {"max_uses": 1, "redeemed": 1}]
+@pytest.mark.parametrize(
+    ("more", "live"), [({}, GIFT), ({"amount": "5"}, {})], ids=["a gift at a checkout", "a part of what is no gift"]
+)
+async def test_unknown_misshapen_and_hidden_codes_are_refused_alike(
+    gate: Gate, more: dict[str, Any], live: dict[str, Any]
+) -> None:
+    """The same status, body and headers, and the same statements to the database in the same order.
+
+    So is one that works, when something is asked with it that does not go with it.
+    """
+    kinds: list[dict[str, Any]] = [{"ends_at": 1}, {"status": "void"}, {"max_uses": 1, "redeemed": 1}, live]
     hidden = [(await gate.make_hidden(**fields))[1] for fields in kinds]
     entered = [made_text(), "x", "؟" * 60, *hidden]
     seen: list[tuple[int, bytes, dict[str, str], tuple[str, ...]]] = []
     for number, text in enumerate(entered):
         async with _statements(gate) as statements:
-            answer = await gate.enter(text, f"u{number}", client_ip=f"192.0.2.{number}")
+            answer = await gate.enter(text, f"u{number}", client_ip=f"192.0.2.{number}", **more)
         headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
         seen.append((answer.status_code, _without_request(answer.json()), headers, tuple(statements)))
     assert seen[0][0] == 404
@@ -145,6 +155,21 @@ async def test_unknown_misshapen_and_hidden_codes_are_refused_alike(gate: Gate) 
     for one in seen:
         assert one[:3] == seen[0][:3]
         assert one[3] == seen[0][3]
+
+
+async def test_what_does_not_go_with_a_hidden_code_is_a_guess(gate: Gate) -> None:
+    _, text = await gate.make_hidden()
+    assert [await gate.said(text, "eve", amount="5") for _ in range(3)] == ["code_not_found"] * 3
+    checkout = {"id": "o1", "amount_minor": 2_000, "currency": "USD"}
+    for _ in range(2):
+        answer = (await gate.validate(text, "eve", amount="5", checkout=checkout)).json()
+        assert [reason["code"] for reason in answer["reasons"]] == ["code_not_found"]
+    assert await gate.said(text, "eve") == "locked_out"
+    assert await gate.said(text, "ada") == "ok"
+    # Whose code it is, is told what is wrong.
+    _, own = await gate.make_hidden(audience=Audience("holder", frozenset({"bob"})))
+    told = await gate.enter(own, "bob", amount="5")
+    assert (told.status_code, told.json()["errors"][0]["code"]) == (400, "not_together")
 
 
 def _without_request(problem: dict[str, Any]) -> Any:

@@ -17,13 +17,17 @@ from libs.service.clock import format_time
 from services.codes.domain.codes import Code, Credits, Terms
 from services.codes.domain.redemptions import Redemption
 from services.codes.domain.settling import Status
-from services.codes.store import redemptions, refusals, revenue
+from services.codes.store import campaigns, redemptions, refusals, revenue
+from services.codes.store.batches import Batch, insert_batch
+from services.codes.store.campaigns import Campaign
 from services.codes.store.refusals import RefusalRow
 from services.codes.tests.guard.gate import APP, NOW_US, Gate
 
 pytestmark = pytest.mark.anyio
 DAY_US = 86_400_000_000
 STATUSES: tuple[Status, ...] = ("confirmed", "confirmed", "confirmed", "released", "rolled_back")
+BATCHES = ("batch_a", "batch_b", "batch_c", "batch_d")
+CAMPAIGNS = ("campaign_a", "campaign_b")
 KINDS = ("recharge", "discount", "bonus")
 
 
@@ -42,6 +46,11 @@ class Trial:
 
     async def fill(self, gate: Gate) -> None:
         r = self.random
+        async with gate.core.pool.acquire() as connection:
+            for name in CAMPAIGNS:
+                await campaigns.insert(connection, Campaign(name, APP, name, None, None, None, NOW_US, "tests"))
+            for name in BATCHES:
+                await insert_batch(connection, Batch(name, APP, {}, 9, NOW_US, "tests", name=f"Named {name}"), b"")
         for number in range(12):
             limit = r.choice([None, 3, 10])
             code = await gate.make(
@@ -53,6 +62,8 @@ class Trial:
                 starts_at=r.choice([None, None, NOW_US + 1, NOW_US]),
                 ends_at=r.choice([None, None, NOW_US, NOW_US + 2]),
                 status=r.choice(["active", "active", "active", "paused", "void"]),
+                batch_id=r.choice([None, *BATCHES]),
+                campaign_id=r.choice([None, *CAMPAIGNS]),
             )
             self.codes.append(code)
         async with gate.core.pool.acquire() as connection:
@@ -117,7 +128,7 @@ class Trial:
                 return True
             if by == "day":
                 return _day(at) == key
-            return code_id is not None and key == (code_id if by == "code" else of[code_id].kind)
+            return code_id is not None and key == _key(of[code_id], by)
 
         found = [one for one in self.confirmed if here(one.code_id, one.ended_at or 0)]
         discounts: dict[str, int] = defaultdict(int)
@@ -136,8 +147,12 @@ class Trial:
 
     def states(self, by: str | None, key: str) -> dict[str, int]:
         """What codes are, by hand."""
-        mine = [c for c in self.codes if by is None or key == (c.id if by == "code" else c.kind)]
+        mine = [c for c in self.codes if by is None or key == _key(c, by)]
         return {"total": len(mine), **Counter(_state(code) for code in mine)}
+
+
+def _key(code: Code, by: str) -> str | None:
+    return {"code": code.id, "batch": code.batch_id, "campaign": code.campaign_id, "kind": code.kind}[by]
 
 
 def _day(time_us: int) -> str:
@@ -164,7 +179,7 @@ async def test_k9_statistics_are_what_is_counted_by_hand(gate: Gate, seed: int) 
     await trial.fill(gate)
     since, until = NOW_US - 4 * DAY_US, NOW_US - DAY_US // 2
     manager = gate.as_("manager")
-    for by in (None, "code", "kind", "day"):
+    for by in (None, "code", "batch", "campaign", "kind", "day"):
         groups: list[dict[str, Any]] = []
         cursor = None
         while True:
@@ -175,6 +190,10 @@ async def test_k9_statistics_are_what_is_counted_by_hand(gate: Gate, seed: int) 
             if cursor is None:
                 break
         assert len({group["key"] for group in groups}) == len(groups)
+        if by in ("batch", "campaign"):
+            named = {"batch": {name: f"Named {name}" for name in BATCHES}, "campaign": {n: n for n in CAMPAIGNS}}[by]
+            assert {group["key"]: group["label"] for group in groups} == named
+            assert 0 < sum(group["redemptions"] for group in groups) <= answer["total"]["redemptions"]
         for group in groups:
             expected = trial.counted(by, group["key"], since, until)
             assert {name: group[name] for name in expected} | {"credits": Decimal(group["credits"])} == expected

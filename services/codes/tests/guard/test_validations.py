@@ -8,6 +8,7 @@ import pytest
 
 from services.codes.domain.codes import Credits, Terms
 from services.codes.domain.discounts import Discount
+from services.codes.tests.guard.gate import CHECKOUT as TWENTY
 from services.codes.tests.guard.gate import NOW_US, Gate, made_text
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +51,31 @@ async def test_a_code_that_is_not_there_counts_as_a_guess_and_a_hidden_one_looks
         await gate.validate(made_text(), "eve")
     locked = await gate.validate(made_text(), "eve")
     assert (locked.status_code, locked.json()["code"]) == (429, "locked_out")
+
+
+async def test_what_the_checkout_has_already_is_judged_too(gate: Gate) -> None:
+    await gate.make("FIRST")
+    await gate.make("SECOND", terms=Terms(discount=Discount(percent_off=Decimal(99))), ends_at=NOW_US)
+    checkout = {"id": "o1", **TWENTY}
+    assert (await gate.enter("FIRST", checkout=checkout)).status_code == 201
+    answer = (await gate.validate("SECOND", checkout=checkout)).json()
+    assert [reason["code"] for reason in answer["reasons"]] == ["code_expired", "codes_do_not_stack"]
+    # The code that it has already is reserved again, another checkout has none, and nobody else sees what it has.
+    assert (await gate.validate("FIRST", checkout=checkout)).json()["valid"]
+    for user, other in (("ada", {**checkout, "id": "o2"}), ("eve", checkout)):
+        told = (await gate.validate("SECOND", user, checkout=other)).json()["reasons"]
+        assert [reason["code"] for reason in told] == ["code_expired"]
+
+
+async def test_codes_that_go_together_never_take_more_than_the_sum(gate: Gate) -> None:
+    await gate.configure(stacking="one_percent_one_fixed")
+    await gate.make("FIRST")
+    await gate.make("ALL", terms=Terms(discount=Discount(percent_off=Decimal(100))))
+    checkout = {"id": "o1", **TWENTY}
+    assert (await gate.enter("FIRST", checkout=checkout)).json()["discount_minor"] == 100
+    answer = (await gate.validate("ALL", checkout=checkout)).json()
+    assert (answer["valid"], answer["discount_minor"]) == (True, 1_900)
+    assert (await gate.enter("ALL", checkout=checkout)).json()["discount_minor"] == 1_900
 
 
 @pytest.mark.parametrize(
