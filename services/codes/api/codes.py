@@ -82,9 +82,11 @@ class ListQuery(BaseModel):
 
     status: Shown | None = Field(None, description="Of this status only, as of now.")
     kind: Kind | None = Field(None, description="Of this kind only.")
-    batch: str | None = Field(None, max_length=64, description="Of this batch only.")
-    campaign: str | None = Field(None, max_length=64, description="Of this campaign only.")
-    text: CleanText | None = Field(None, max_length=TEXT_LENGTH_MAX, description="The one of this text, as typed.")
+    batch: str | None = Field(None, min_length=1, max_length=64, description="Of this batch only.")
+    campaign: str | None = Field(None, min_length=1, max_length=64, description="Of this campaign only.")
+    text: CleanText | None = Field(
+        None, min_length=1, max_length=TEXT_LENGTH_MAX, description="The one of this text, as typed."
+    )
     limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX)
     cursor: str | None = Field(None, description="`next_cursor` of the page before.")
     format: Literal["json", "csv", "jsonl"] | None = Field(None, description="All of them as a file; or ask by Accept.")

@@ -169,10 +169,10 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user: User | None = None
-    code: str | None = Field(None, max_length=64, description="The id of a code.")
-    batch: str | None = Field(None, max_length=64)
-    campaign: str | None = Field(None, max_length=64)
-    checkout: str | None = Field(None, max_length=200)
+    code: str | None = Field(None, min_length=1, max_length=64, description="The id of a code.")
+    batch: str | None = Field(None, min_length=1, max_length=64)
+    campaign: str | None = Field(None, min_length=1, max_length=64)
+    checkout: str | None = Field(None, min_length=1, max_length=200)
     status: Literal["reserved", "confirmed", "released", "expired", "rolled_back"] | None = None
     limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX)
     cursor: str | None = Field(None, max_length=CURSOR_LENGTH_MAX)

@@ -262,3 +262,8 @@ async def test_pause_resume_and_void(manager: Office) -> None:
         assert (status, code) == (409, "code_void")
     status, code, _ = await manager.refused("POST", "/codes/code_none/void")
     assert (status, code) == (404, "code_not_found")
+
+
+@pytest.mark.parametrize("query", ["codes?batch=", "codes?text=", "redemptions?code=", "redemptions?checkout="])
+async def test_a_filter_that_says_nothing_is_refused(manager: Office, query: str) -> None:
+    assert (await manager.refused("GET", f"/{query}"))[:2] == (400, "invalid_request")
