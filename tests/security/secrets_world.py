@@ -1,4 +1,4 @@
-"""Real processes of the ledger with secrets that can be told apart from anything else, and all that they ever say."""
+"""Real processes of a service with secrets that can be told apart from anything else, and all that they ever say."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
+
 from deploy.embedded.admin import Admin
 from deploy.embedded.ports import free_port
+from libs.service.auth import ROLE_SCOPES
+from libs.service.keys import ensure_keys, issue_token
+from tests.security.forgery import forgeries
 
 WAIT_S = 60.0
 PASSWORD_SIGNS = "/:@%#?&= '\""
@@ -73,6 +79,7 @@ class Deployment:
     owner_password: str
     runtime: str
     runtime_password: str
+    service: str = "ledger"
     said: dict[str, str] = field(default_factory=dict)
 
     def dsn(self, role: str, password: str) -> str:
@@ -82,16 +89,17 @@ class Deployment:
 
     def environment(self, **changes: str) -> dict[str, str]:
         """What a process is started with."""
+        prefix = f"TALLYSTICK_{self.service.upper()}"
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")},
             "TALLYSTICK_DATA": str(self.data),
             "TALLYSTICK_ENV": "test",
             "TALLYSTICK_KAFKA": f"127.0.0.1:{free_port()}",
             "TALLYSTICK_LOG_LEVEL": "debug",
-            "TALLYSTICK_LEDGER_DSN": self.dsn(self.runtime, self.runtime_password),
-            "TALLYSTICK_LEDGER_OWNER_DSN": self.dsn(self.owner, self.owner_password),
+            f"{prefix}_DSN": self.dsn(self.runtime, self.runtime_password),
+            f"{prefix}_OWNER_DSN": self.dsn(self.owner, self.owner_password),
             "TALLYSTICK_LEDGER_RUNTIME_ROLE": self.runtime,
-            "TALLYSTICK_LEDGER_PARTITIONS": "4",
+            f"{prefix}_PARTITIONS": "4",
             **changes,
         }
 
@@ -137,10 +145,14 @@ class Deployment:
 
 
 @contextmanager
-def deployment(admin: Admin, data: Path) -> Iterator[Deployment]:
-    """An empty database with two roles of its own, dropped in the end."""
+def deployment(admin: Admin, data: Path, service: str = "ledger") -> Iterator[Deployment]:
+    """An empty database with two roles of its own, dropped in the end; and a key that is a secret too."""
     name = f"secret_{secrets.token_hex(4)}"
     made = Deployment(admin, data, name, Secrets(), f"{name}_owner", new_password(), f"{name}_runtime", new_password())
+    made.service = service
+    key = ensure_keys(data / "keys", data / "keys" / "jwks.json")
+    for number, line in enumerate(key.read_text().splitlines()[1:-1]):
+        made.secrets.add(f"line {number} of the private key", line)
     for role, password in ((made.owner, made.owner_password), (made.runtime, made.runtime_password)):
         admin.sql(f"CREATE ROLE {role} LOGIN")
         made.set_password(role, password)
@@ -151,3 +163,54 @@ def deployment(admin: Admin, data: Path) -> Iterator[Deployment]:
     finally:
         admin.drop_database(name)
         admin.sql(f"DROP ROLE {made.runtime}", f"DROP ROLE {made.owner}")
+
+
+def eventually(check: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not check():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+class Caller:
+    """Somebody who keeps everything that the service answers."""
+
+    def __init__(self, place: Deployment, port: int) -> None:
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+        self.key = next((place.data / "keys").glob("*.pem"))
+        self.place = place
+        self.number = 0
+        self.answers: list[str] = []
+
+    def token(self, role: str = "admin", sub: str = "ann") -> str:
+        scopes = sorted(ROLE_SCOPES[role])
+        token = issue_token(self.key, sub=sub, audience=self.place.service, role=role, scopes=scopes, app="coins")
+        return self.place.secrets.add_token(f"a token of {role} {sub}", token)
+
+    def ask(self, method: str, path: str, json: object = None, header: str | None = None, **more: str) -> int:
+        """One request; its status."""
+        self.number += 1
+        sent = {"Authorization": header or f"Bearer {self.token()}", "Idempotency-Key": f"key-{self.number}", **more}
+        try:
+            answer = self.http.request(method, path, json=json, headers=sent)
+        except httpx.TransportError:
+            return 0
+        self.answers.append(f"{answer.status_code} {answer.headers} {answer.text}")
+        return answer.status_code
+
+    def ready(self) -> bool:
+        """Whether `/readyz` says so."""
+        return self.ask("GET", "/readyz") == 200
+
+    def forge(self, path: str) -> None:
+        """Come to a path with every token that is none, each of them a secret too."""
+        for what, header in forgeries(self.key, self.place.data / "keys" / "jwks.json", self.place.service).items():
+            for part in header.removeprefix("Bearer ").split(".")[1:]:
+                if len(part) > 40:
+                    self.place.secrets.add(f"part of a token: {what} {part[:4]}", part)
+            assert not header or self.ask("GET", path, None, header) == 401
+
+
+def assert_nothing_said(place: Deployment) -> None:
+    for name, text in place.said.items():
+        assert place.secrets.found_in(text) == [], name
