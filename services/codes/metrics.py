@@ -24,6 +24,10 @@ BATCH = Gauge(
     "codes_oldest_batch_timestamp_seconds",
     "When the oldest batch that is still being made was asked for; 0 without any; told by the worker.",
 )
+UNGRANTED = Gauge(
+    "codes_grants_refused_after_payment",
+    "Redemptions that a payment has confirmed and whose credits the ledger has refused; told by the worker.",
+)
 
 for _by in ("user", "address"):
     # There before anything happens, so that the first one is an increase.

@@ -56,11 +56,12 @@ async def tell_refusals(core: Core) -> int:
 
 
 async def show_open(core: Core) -> None:
-    """Show how many reservations are open, and how long the oldest things have waited."""
+    """Show how many reservations are open, how long the oldest things have waited, and who paid for nothing."""
     found = await waiting.read(core.pool)
     metrics.OPEN.set(found.reservations)
     metrics.UNSETTLED.set(found.oldest_command_s)
     metrics.BATCH.set(found.oldest_batch_s)
+    metrics.UNGRANTED.set(found.ungranted)
 
 
 async def forget_old(core: Core) -> int:
