@@ -137,8 +137,8 @@ CODES = (
             Edit(f"{_HANDLERS}/guarding.py", "    await admit(core, connection, order)\n    digest", "    digest"),
             Edit(
                 f"{_HANDLERS}/guarding.py",
-                "        return Found(None, [NOT_FOUND])\n    use =",
-                "        await admit(core, connection, order)\n        return Found(None, [NOT_FOUND])\n    use =",
+                "        return Found(None, [NOT_FOUND])\n    checkout =",
+                "        await admit(core, connection, order)\n        return Found(None, [NOT_FOUND])\n    checkout =",
             ),
         ),
         (f"{_TESTS}/guard/test_guessing.py::test_the_sixth_guess_is_locked_out_even_if_it_is_right",),
