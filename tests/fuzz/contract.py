@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
+
+from libs.service.auth import ROLE_SCOPES
 
 LOADED = [
     "not_a_server_error",
@@ -43,10 +45,12 @@ class Faults:
 
 @dataclass(slots=True)
 class Callers:
-    """Where the service is, tokens by role, and the ids of what there is, by the word that its routes begin with."""
+    """Where the service is, what makes a token for a role, and the ids of what there is, by the word that its routes
+    begin with. Tokens are made for each request, since a trial lasts longer than a token of a person lives.
+    """
 
     url: str
-    tokens: Mapping[str, str]
+    token: Callable[[str], str]
     ids: Mapping[str, str]
     users: tuple[str, ...] = ("ann", "ben")
     good: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +83,7 @@ def try_operation(
     )
     @given(
         case=operation.as_strategy(generation_mode=mode),
-        role=st.sampled_from(sorted(callers.tokens)),
+        role=st.sampled_from(sorted(ROLE_SCOPES)),
         real=st.booleans(),
     )
     def attempt(case: Any, role: str, real: bool) -> None:
@@ -90,7 +94,7 @@ def try_operation(
             if isinstance(case.body, dict):
                 case.body |= {name: value for name, value in callers.good.items() if name in case.body}
             role = "admin"
-        headers = {"Authorization": f"Bearer {callers.tokens[role]}"}
+        headers = {"Authorization": f"Bearer {callers.token(role)}"}
         if real:
             headers |= {"Idempotency-Key": f"key-{faults.statuses.total()}", "Tallystick-App": "coins"}
         if role == "system":
@@ -101,6 +105,9 @@ def try_operation(
             time.sleep(RETRY_S)
             response = case.call(base_url=callers.url, headers=headers, timeout=60)
         faults.statuses[str(response.status_code)] += 1
+        if response.status_code == 503 and b"has not been reached yet" in response.content:
+            # The position that the request waits for was drawn, too, and nothing may ever lie there.
+            return
         try:
             case.validate_response(response, checks=checks, headers=headers)
         except BaseExceptionGroup as group:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded.ports import free_port
-from libs.service.auth import ROLE_SCOPES
 from libs.service.server import make_server
 from services.codes import openapi
 from services.codes.store.verifying import differences
@@ -53,9 +52,8 @@ async def callers(api: Api) -> AsyncIterator[Callers]:
         return server.started
 
     await eventually(started)
-    tokens = {role: api.as_(role, sub="ann").token for role in ROLE_SCOPES}
     good = {"user": "ann", "amount": "1", "campaign": None, "count": 2}
-    yield Callers(f"http://127.0.0.1:{port}", tokens, estate.ids, good=good)
+    yield Callers(f"http://127.0.0.1:{port}", lambda role: api.as_(role, sub="ann").token, estate.ids, good=good)
     server.should_exit = True
     await task
 
