@@ -1,9 +1,9 @@
-"""A stand-in for payments: it tells of orders from an outbox, by stamper, relay and feed, as the service will."""
+"""Stand-ins for those whom codes hears: they tell from an outbox, by stamper, relay and feed, as the services do."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 import httpx
@@ -14,11 +14,12 @@ from starlette.routing import Route
 
 from libs.events.bus import Bus
 from libs.events.consumer import Subscription
+from libs.events.contracts.base import Contract
 from libs.events.contracts.payments.events import OrderEvent, OrderExpired, OrderFailed, OrderPaid, OrderRefunded
 from libs.events.db import Pool
 from libs.events.envelope import time_text
 from libs.events.feed import FeedClient, render_feed
-from libs.events.outbox import Cause, Outbox, OutboxLog
+from libs.events.outbox import Cause, Outbox, OutboxLog, now_us
 from libs.events.relay import Relay
 from libs.events.stamper import Stamper
 
@@ -70,16 +71,28 @@ def order(
 
 
 class Payments:
-    """The service's messaging over a database of its own. `parts` run beside a test."""
+    """A service's messaging over a database of its own, that of payments unless another `source` and `topic` are named.
+    `parts` run beside a test."""
 
-    def __init__(self, pool: Pool, bus: Bus, partitions: int) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        bus: Bus,
+        partitions: int,
+        *,
+        source: str = SOURCE,
+        topic: str = TOPIC,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
         self.pool = pool
         self._bus = bus
         self._partitions = partitions
-        self._outbox = Outbox(SOURCE, partitions)
-        self._log = OutboxLog(SOURCE, pool)
+        self._source = source
+        self._topic = topic
+        self._outbox = Outbox(source, partitions, clock)
+        self._log = OutboxLog(source, pool)
         self.app = Starlette(routes=[Route("/v1/feed", self._feed)])
-        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://payments")
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=f"http://{source}")
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,10 +100,10 @@ class Payments:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def tell(self, event: OrderEvent, *, app: str, user: str) -> None:
+    async def tell(self, event: Contract, *, app: str, user: str) -> None:
         """Write an event into the outbox, in a transaction of its own."""
         async with self.pool.acquire() as connection, connection.transaction():
-            await self._outbox.add(connection, event, app=app, user=user, cause=Cause(actor="payments"))
+            await self._outbox.add(connection, event, app=app, user=user, cause=Cause(actor=self._source))
 
     def parts(self) -> list[Coroutine[Any, Any, None]]:
         """What makes the events travel: stamper and relay."""
@@ -98,17 +111,21 @@ class Payments:
             self._log,
             self.pool,
             self._bus,
-            {TOPIC: self._partitions},
+            {self._topic: self._partitions},
             poll_s=0.01,
             heartbeat_s=0.2,
             retry_s=0.05,
         )
-        return [Stamper(self.pool, poll_s=0.01).run(), relay.run()]
+        return [self.numbering(), relay.run()]
+
+    async def numbering(self) -> None:
+        """The stamper: with it alone, events are in the feed and on no topic."""
+        await Stamper(self.pool, poll_s=0.01).run()
 
     def subscription(self) -> Subscription:
         """How codes listens to it."""
-        feed = FeedClient(self._http, "http://payments", lambda: "token")
-        return Subscription(SOURCE, TOPIC, range(self._partitions), feed)
+        feed = FeedClient(self._http, f"http://{self._source}", lambda: "token")
+        return Subscription(self._source, self._topic, range(self._partitions), feed)
 
     async def _feed(self, request: Request) -> Response:
         query = request.query_params
