@@ -18,7 +18,6 @@ SPEND = "codes:spend"
 GRANT = "codes:grant"
 ADJUST = "codes:adjust"
 CONFIG = "codes:config"
-EVENTS = "events:read"
 
 
 class Nothing(BaseModel):

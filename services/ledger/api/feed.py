@@ -1,51 +1,23 @@
-"""The feed: the whole log, partition by partition, for consumers that heal what Kafka lost or start from nothing."""
+"""The feed of the whole log, partition by partition."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from libs.events.feed import LIMIT_DEFAULT, LIMIT_MAX, render_feed
-from libs.service.app import principal_of
-from libs.service.auth import ALL_APPS
-from libs.service.bodies import parse_query
-from libs.service.problems import WrongApp, invalid
-from services.ledger.api import answers
-from services.ledger.api.contract import described
-from services.ledger.api.support import EVENTS, core_of
+from libs.service.feed_api import feed_router
+from services.ledger.api.support import core_of
 from services.ledger.store.log_source import EVENTS_TOPIC, LedgerLog
 
-router = APIRouter(prefix="/v1", tags=["events"])
+
+async def _read(request: Request, partition: int, after: int, limit: int) -> bytes:
+    return await render_feed(LedgerLog(core_of(request).reads), EVENTS_TOPIC, partition, after, limit)
 
 
-class FeedQuery(BaseModel):
-    """The query of `GET /v1/feed`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    topic: str = Field(EVENTS_TOPIC, description="The topic; the ledger has `ledger.events` only.")
-    partition: int = Field(ge=0, description="The partition of the log.")
-    after: int = Field(0, ge=0, description="The `seq` after which to begin.")
-    limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="How many events at most.")
-
-
-@router.get("/feed", summary="The log of one partition", **described(answer=answers.Feed, query=FeedQuery))
-async def get_feed(request: Request) -> Response:
-    """Events of every app in order, as CloudEvents in JSON, with the incarnations of the log and its head.
-
-    For systems whose token is for all apps: the feed does not tell apps apart.
-    """
-    principal = principal_of(request)
-    principal.require(EVENTS)
-    if ALL_APPS not in principal.apps:
-        raise WrongApp("The feed has the events of every app: it takes a token for all of them.")
-    core = core_of(request)
-    query = parse_query(FeedQuery, request.query_params)
-    if query.topic != EVENTS_TOPIC:
-        raise invalid("unknown_topic", "topic", f"The ledger's feed has {EVENTS_TOPIC} only.")
-    if query.partition >= core.partitions:
-        raise invalid("unknown_partition", "partition", f"The log has {core.partitions} partitions.")
-    body = await render_feed(LedgerLog(core.reads), query.topic, query.partition, query.after, query.limit)
-    return Response(body, media_type="application/json")
+router = feed_router(
+    EVENTS_TOPIC,
+    lambda request: core_of(request).partitions,
+    _read,
+    limit_default=LIMIT_DEFAULT,
+    limit_max=LIMIT_MAX,
+)

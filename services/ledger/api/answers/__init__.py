@@ -7,7 +7,6 @@ from services.ledger.api.answers.accounts import Account, AccountRecord, Account
 from services.ledger.api.answers.base import Answer, Credits, Page, Time, Written
 from services.ledger.api.answers.batches import AccountAfter, Batch, Result
 from services.ledger.api.answers.budgets import Budget, BudgetCount, Budgets, BudgetsSet, MemberCount
-from services.ledger.api.answers.feed import Feed, FeedStream
 from services.ledger.api.answers.holds import Capture, Hold, HoldRecord, Holds, Release
 from services.ledger.api.answers.lots import Cost, Lot, LotOrigin, Lots
 from services.ledger.api.answers.moves import (
@@ -62,8 +61,6 @@ __all__ = [
     "Earning",
     "Event",
     "Events",
-    "Feed",
-    "FeedStream",
     "Grant",
     "Hold",
     "HoldRecord",
