@@ -85,18 +85,26 @@ class CheckoutBody(_Body):
         return Checkout(self.id, self.amount_minor, self.currency, self.service, self.method)
 
 
-class RedemptionBody(_Body):
-    """The body of `POST /v1/redemptions`: a `code`, or for a checkout the `entitlement` that one has left.
+class _EntryBody(_Body):
+    """Who enters a code, and what for. `amount` is for a part of a gift; without it, all that is left is meant."""
 
-    `amount` is for a part of a gift; without it, all that is left on it is redeemed.
-    """
-
-    code: CleanText | None = Field(None, min_length=1, max_length=TEXT_LENGTH_MAX, description="As somebody typed it.")
-    entitlement: str | None = Field(None, min_length=1, max_length=64)
     user: User
     amount: Amount | None = None
     checkout: CheckoutBody | None = None
     client_ip: ClientIp | None = Field(None, max_length=64, description="Where the user's guesses come from.")
+
+
+class ValidationBody(_EntryBody):
+    """The body of `POST /v1/validations`."""
+
+    code: CleanText = Field(min_length=1, max_length=TEXT_LENGTH_MAX, description="As somebody typed it.")
+
+
+class RedemptionBody(_EntryBody):
+    """The body of `POST /v1/redemptions`: a `code`, or for a checkout the `entitlement` that one has left."""
+
+    code: CleanText | None = Field(None, min_length=1, max_length=TEXT_LENGTH_MAX, description="As somebody typed it.")
+    entitlement: str | None = Field(None, min_length=1, max_length=64)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> RedemptionBody:
@@ -107,14 +115,14 @@ class RedemptionBody(_Body):
         return self
 
 
-def order_of(request: Request, principal: Principal, body: RedemptionBody) -> Order:
+def order_of(request: Request, principal: Principal, body: RedemptionBody | ValidationBody) -> Order:
     """What a body asks for, by whom, and in which language they are told. A user asks for itself only."""
     principal.require_user(body.user)
     return Order(
         app=principal.app,
         user=body.user,
         text=body.code or "",
-        entitlement=body.entitlement,
+        entitlement=body.entitlement if isinstance(body, RedemptionBody) else None,
         amount=None if body.amount is None else parse_amount(body.amount),
         caller=principal.sub,
         cause=cause_of(request, principal),

@@ -15,7 +15,7 @@ from libs.service.clock import format_time
 from libs.service.contract import described
 from libs.service.i18n.negotiation import language_of
 from libs.service.routes import json_response, permitted
-from services.codes.api.redemptions import RedemptionBody, order_of
+from services.codes.api.redemptions import ValidationBody, order_of
 from services.codes.api.support import ADJUST, GRANT, SPEND, core_of, require_codes
 from services.codes.domain.amounts import format_amount
 from services.codes.domain.codes import Kind
@@ -59,7 +59,7 @@ class ValidationAnswer(Answer):
     summary="What a code would do",
     **described(
         answer=ValidationAnswer,
-        body=RedemptionBody,
+        body=ValidationBody,
         codes=("429 locked_out", "403 feature_disabled", "403 wrong_user"),
         key="none",
     ),
@@ -68,7 +68,7 @@ async def create_validation(request: Request) -> Response:
     """Takes nothing and needs no key. A code that does not exist for who entered it counts as a guess."""
     principal = permitted(request, SPEND, GRANT, ADJUST)
     core = core_of(request)
-    body = parse_body(RedemptionBody, await request.body())
+    body = parse_body(ValidationBody, await request.body())
     require_codes(core, principal.app)
     order = order_of(request, principal, body)
     zone = core.configs.get(order.app).document.zone

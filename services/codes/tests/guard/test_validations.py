@@ -53,6 +53,13 @@ async def test_a_code_that_is_not_there_counts_as_a_guess_and_a_hidden_one_looks
     assert (locked.status_code, locked.json()["code"]) == (429, "locked_out")
 
 
+async def test_a_dry_run_is_of_a_code_not_of_an_entitlement(gate: Gate) -> None:
+    await gate.make("BOTH", terms=RESEARCH)
+    answer = await gate.validate("BOTH", checkout=CHECKOUT, entitlement="entitlement_1")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "unknown_field")
+    assert await gate.core.pool.fetchval("SELECT count(*) FROM guesses") == 0
+
+
 async def test_what_the_checkout_has_already_is_judged_too(gate: Gate) -> None:
     await gate.make("FIRST")
     await gate.make("SECOND", terms=Terms(discount=Discount(percent_off=Decimal(99))), ends_at=NOW_US)
