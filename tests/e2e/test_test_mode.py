@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tallystick import AsyncClient, Conflict, FeatureDisabled, HoldResolved, InvalidRequest, Threshold
 
+from libs.service.app_files import SERVICES
 from tests.e2e.conftest import new_user
 from tests.e2e.suite import Suite, amounts
 
@@ -62,7 +63,8 @@ def test_the_five_apps_are_applied_as_their_files_say(suite: Suite) -> None:
     assert [file.stem for file in files] == ["ai-credits", "coins", "kernel", "studio", "vpn"]
     planned = suite.tallystick("app", "plan", *files)
     assert planned.returncode == 0, planned.stderr
-    assert planned.stdout.count("is up to date at version") == len(files), planned.stdout
+    told = sorted(line.partition(" is up to date at version ")[0] for line in planned.stdout.splitlines())
+    assert told == sorted(f"{file.stem}: {service}" for file in files for service in SERVICES), planned.stdout
 
 
 async def test_an_app_file_is_planned_then_applied_once(trial: Trial) -> None:
