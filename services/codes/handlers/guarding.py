@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import NoReturn
 
 from libs.events.db import Connection
@@ -23,7 +22,7 @@ from services.codes.domain.lockout import Limit, Record, address_of, after_miss,
 from services.codes.domain.redemptions import Redemption
 from services.codes.domain.specs import GuesserSpec
 from services.codes.domain.texts import ALPHABET, RANDOM_DEFAULT, is_well_formed, normalise
-from services.codes.handlers.reserving import Order, Refused, counts_for, not_together, reserve
+from services.codes.handlers.reserving import Order, Refused, counts_for, credits_of, not_together, reserve
 from services.codes.store import guessing, refusals, sight
 from services.codes.store.guessing import Guesser
 from services.codes.store.refusals import RefusalRow
@@ -109,13 +108,6 @@ async def look_up(core: Core, connection: Connection, order: Order) -> Found:
     )
     use = Use(order.user, checkout, seen.opened_at, seen.first_paid_at)
     return Found(seen.code, all_refusals(seen.code, use, counts, await core.now_us(order.app)), checkout)
-
-
-def credits_of(code: Code, order: Order) -> Decimal:
-    """The credits that a use would give: those of the code, or what is asked of a gift, or all that is left on it."""
-    if code.balance is not None:
-        return code.balance if order.amount is None else order.amount
-    return Decimal(0) if code.terms.credits is None else code.terms.credits.amount
 
 
 def _takes_off_minor(code: Code, checkout: Checkout | None) -> int:

@@ -121,7 +121,12 @@ async def _judge(core: Core, connection: Connection, order: Order, code_id: str,
             return basket.present
         checkout = basket.checkout
         entitled = await _entitled(connection, order, code, now_us)
-    gives = Decimal(0) if entitled is not None else _gives(code, order)
+    gives = Decimal(0)
+    if entitled is None:
+        problem = not_together(code, order)
+        if problem is not None:
+            raise problem
+        gives = credits_of(code, order)
     minor = None
     if checkout is not None and code.terms.discount is not None:
         minor = discount_of(code.terms.discount, checkout)
@@ -162,11 +167,8 @@ async def _entitled(connection: Connection, order: Order, code: Code, now_us: in
     return entitlement
 
 
-def _gives(code: Code, order: Order) -> Decimal:
-    """The credits of this use: those of the code, or of a gift as much of its balance as is asked for."""
-    problem = not_together(code, order)
-    if problem is not None:
-        raise problem
+def credits_of(code: Code, order: Order) -> Decimal:
+    """The credits of a use: those of the code, or of a gift as much as is asked for, or all that is left on it."""
     if code.balance is not None:
         return code.balance if order.amount is None else order.amount
     return Decimal(0) if code.terms.credits is None else code.terms.credits.amount

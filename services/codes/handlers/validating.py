@@ -9,8 +9,8 @@ from libs.service.clock import SECOND_US
 from services.codes.core import Core
 from services.codes.domain.codes import Code, Refusal
 from services.codes.domain.discounts import discount_of, unfit
-from services.codes.handlers.guarding import credits_of, look_up, tell
-from services.codes.handlers.reserving import Order
+from services.codes.handlers.guarding import look_up, tell
+from services.codes.handlers.reserving import Order, credits_of
 
 
 @dataclass(frozen=True, slots=True)
