@@ -61,6 +61,11 @@ class Principal:
     scopes: frozenset[str]
     apps: frozenset[str]
 
+    @property
+    def actor(self) -> str:
+        """Who acts, as events and records name it."""
+        return f"{self.role}:{self.sub}"
+
     def require(self, scope: str) -> None:
         """:class:`ScopeMissing` unless the caller has `scope`."""
         if scope not in self.scopes:

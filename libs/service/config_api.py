@@ -63,8 +63,8 @@ def config_router(
             present = configs.get(principal.app)
             changes = differences(canonical_data(present.document), canonical_data(document))
             return json_response({"app": principal.app, "version": present.version, "changes": changes})
-        actor = f"{principal.role}:{principal.sub}"
-        return _answer(await configs.apply(principal.app, document, expected, actor, clock_of(request).now_us()))
+        now_us = clock_of(request).now_us()
+        return _answer(await configs.apply(principal.app, document, expected, principal.actor, now_us))
 
     return router
 

@@ -36,6 +36,8 @@ KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_
 """By which a peer that vanished without a word is noticed within about ten seconds; seconds, a count, milliseconds."""
 
 WAIT_S = 30.0
+CLOSE_S = 5.0
+"""How long a pool waits for connections that are in use, before it cuts them."""
 _RETRY_S = 0.2
 NOT_YET = (OSError, asyncio.TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
@@ -130,6 +132,15 @@ async def _keep_alive(connection: Connection) -> None:
 async def ping(pool: Pool) -> None:
     """Raises unless the database answers; a check for `/readyz`."""
     await pool.fetchval("SELECT 1")
+
+
+async def close_pool(pool: Pool) -> None:
+    """Close a pool; connections that are still busy are cut."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 def _server_settings(application_name: str, statement_timeout_ms: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from libs.service.app import principal_of
 from libs.service.auth import Principal
 from libs.service.problems import Problem, ScopeMissing, invalid
+from libs.service.tracing import format_traceparent, parse_traceparent
 
 USER = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 """What a user's id may be."""
@@ -26,6 +27,13 @@ class KeyMissing(Problem):
     code = "idempotency_key_missing"
     title = "The header Idempotency-Key is needed"
     next = "Send a key of your own making, and the same one when you send the request again."
+
+
+def traceparent_of(request: Request) -> str | None:
+    """The trace that a request belongs to, written anew; None if its header names none."""
+    trace = dict(request.scope["headers"]).get(b"traceparent")
+    context = None if trace is None else parse_traceparent(trace.decode("latin-1"))
+    return None if context is None else format_traceparent(context)
 
 
 def permitted(request: Request, *scopes: str) -> Principal:

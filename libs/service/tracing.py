@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,17 @@ def parse_traceparent(text: str | None) -> TraceContext | None:
 def format_traceparent(context: TraceContext) -> str:
     """The `traceparent` of a context."""
     return f"00-{context.trace_id}-{context.span_id}-{'01' if context.sampled else '00'}"
+
+
+@contextmanager
+def traced(service: str, endpoint: str | None) -> Iterator[None]:
+    """Trace what happens meanwhile, as :func:`setup_tracing` does; at the end what is left is sent."""
+    provider = setup_tracing(service, endpoint)
+    try:
+        yield
+    finally:
+        if provider is not None:
+            provider.shutdown()
 
 
 def setup_tracing(service: str, endpoint: str | None) -> TracerProvider | None:

@@ -9,7 +9,7 @@ from libs.events import failpoints
 from libs.service.logs import configure_logging
 from libs.service.server import serve
 from libs.service.settings import EXIT_USAGE, load_settings
-from libs.service.tracing import setup_tracing
+from libs.service.tracing import traced
 from services.codes.settings import CodesSettings
 
 USAGE = "usage: python -m services.codes serve | worker | migrate | openapi write|check"
@@ -18,12 +18,8 @@ USAGE = "usage: python -m services.codes serve | worker | migrate | openapi writ
 def _serve(settings: CodesSettings) -> None:
     from services.codes.app import build
 
-    provider = setup_tracing("codes", settings.otel_endpoint)
-    try:
+    with traced("codes", settings.otel_endpoint):
         serve(build(settings), settings.host, settings.port)
-    finally:
-        if provider is not None:
-            provider.shutdown()
 
 
 def _worker(settings: CodesSettings) -> None:

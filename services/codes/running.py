@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -13,14 +12,12 @@ from libs.events.ids import UlidSource
 from libs.events.outbox import Outbox
 from libs.service.clock import Clock, LateClocks
 from libs.service.configs import Applied, Configs
-from libs.service.db import Pool, create_pool
+from libs.service.db import close_pool, create_pool
 from services.codes.core import SOURCE, Core
 from services.codes.domain.specs import ConfigDocument
 from services.codes.handlers.samples import take_config
 from services.codes.settings import CodesSettings
 
-CLOSE_S = 5.0
-"""How long a pool waits for connections that are in use, before it cuts them."""
 PEPPER_BYTES_MIN = 32
 
 
@@ -52,11 +49,11 @@ async def core_of(
             size_max=settings.pool_max,
             settings={"lock_timeout": str(settings.lock_timeout_ms)},
         )
-        stack.push_async_callback(_close, pool)
+        stack.push_async_callback(close_pool, pool)
         # Clocks are read in the middle of transactions. By a connection of their own: otherwise as many transactions
         # as there are connections would all wait for one more.
         clock_pool = await create_pool(settings.dsn, application_name=f"{application_name}-clocks", size_max=1)
-        stack.push_async_callback(_close, clock_pool)
+        stack.push_async_callback(close_pool, clock_pool)
 
         async def take(
             connection: Connection, before: Applied[ConfigDocument], after: Applied[ConfigDocument], actor: str
@@ -74,12 +71,3 @@ async def core_of(
 
 def _clock_start(document: ConfigDocument) -> datetime | None:
     return None if document.test_mode is None else document.test_mode.clock_start
-
-
-async def _close(pool: Pool) -> None:
-    """Close a pool; connections that are still busy are cut."""
-    try:
-        async with asyncio.timeout(CLOSE_S):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()

@@ -9,7 +9,7 @@ from libs.events import failpoints
 from libs.service.logs import configure_logging
 from libs.service.server import serve
 from libs.service.settings import EXIT_USAGE, load_settings
-from libs.service.tracing import setup_tracing
+from libs.service.tracing import traced
 from services.ledger.settings import LedgerSettings
 
 USAGE = "usage: python -m services.ledger serve | migrate | relay | verifier | openapi write|check"
@@ -18,12 +18,8 @@ USAGE = "usage: python -m services.ledger serve | migrate | relay | verifier | o
 def _serve(settings: LedgerSettings) -> None:
     from services.ledger.app import build
 
-    provider = setup_tracing("ledger", settings.otel_endpoint)
-    try:
+    with traced("ledger", settings.otel_endpoint):
         serve(build(settings), settings.host, settings.port)
-    finally:
-        if provider is not None:
-            provider.shutdown()
 
 
 def _migrate(settings: LedgerSettings) -> None:

@@ -17,7 +17,7 @@ from libs.events.tasks import end
 from libs.service.app import Lifespan, create_app, request_id_of
 from libs.service.auth import Authenticator
 from libs.service.clock import Clock, LateClocks, SystemClock, TestClocks
-from libs.service.db import Connection, Pool, connect, create_pool, ping
+from libs.service.db import Connection, close_pool, connect, create_pool, ping
 from libs.service.health import Health, NotReady
 from libs.service.middleware import BODY_BYTES_MAX
 from libs.service.problems import Unavailable, problem_response
@@ -46,8 +46,6 @@ from services.ledger.writer.surroundings import Limits
 
 logger = logging.getLogger(__name__)
 
-CLOSE_S = 5.0
-"""How long a pool waits for connections that are in use, before it cuts them."""
 STATEMENT_TIMEOUT_MS = 3_000
 """Of the writer's reads and of jobs, which take milliseconds."""
 
@@ -131,9 +129,9 @@ async def running(settings: LedgerSettings, clock: Clock, clocks: LateClocks) ->
             # Everything is looked up by index; plans made on the empty tables of a new deployment would not know that.
             settings={"enable_seqscan": "off"},
         )
-        stack.push_async_callback(_close, pool)
+        stack.push_async_callback(close_pool, pool)
         reads = await create_pool(settings.dsn, application_name="ledger-reads", size_max=settings.pool_max)
-        stack.push_async_callback(_close, reads)
+        stack.push_async_callback(close_pool, reads)
         deployment = await read_deployment(pool)
         peers = Peers(pool, settings.url)
         stack.push_async_callback(peers.close)
@@ -228,15 +226,6 @@ def _keep_anchors(stack: AsyncExitStack, core: Core) -> None:
 async def _connect(settings: LedgerSettings) -> Connection:
     """A connection for the writer. No statement of it has a time-out: a batch given up on may still be committed."""
     return await connect(settings.dsn, application_name="ledger-writer", statement_timeout_ms=0, wait_s=0)
-
-
-async def _close(pool: Pool) -> None:
-    """Close a pool; connections that are still busy are cut."""
-    try:
-        async with asyncio.timeout(CLOSE_S):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

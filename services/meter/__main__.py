@@ -6,7 +6,7 @@ from libs.events import failpoints
 from libs.service.logs import configure_logging
 from libs.service.server import serve
 from libs.service.settings import load_settings
-from libs.service.tracing import setup_tracing
+from libs.service.tracing import traced
 from services.meter.settings import MeterSettings
 
 
@@ -16,12 +16,8 @@ def run(settings: MeterSettings) -> None:
 
     configure_logging("meter", settings.log_level, settings.log_format)
     failpoints.arm(settings.failpoints)
-    provider = setup_tracing("meter", settings.otel_endpoint)
-    try:
+    with traced("meter", settings.otel_endpoint):
         serve(build(settings), settings.host, settings.port)
-    finally:
-        if provider is not None:
-            provider.shutdown()
 
 
 if __name__ == "__main__":

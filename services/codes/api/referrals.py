@@ -213,8 +213,7 @@ async def put_own(request: Request) -> Response:
         raise ScopeMissing(SPEND)
     text = None if body.code is None else _chosen(body.code)
     async with core.pool.acquire() as connection, connection.transaction():
-        actor = f"{principal.role}:{principal.sub}"
-        await make_own(core, connection, OwnCode(principal.app, user, actor, text, signals))
+        await make_own(core, connection, OwnCode(principal.app, user, principal.actor, text, signals))
     return json_response(await _own(core, principal.app, user))
 
 
@@ -266,7 +265,7 @@ async def create_referral(request: Request) -> Response:
         user=body.user,
         code_text=body.code,
         signals=signals,
-        actor=f"{principal.role}:{principal.sub}",
+        actor=principal.actor,
         cause=cause_of(request, principal),
     )
     order = Order(

@@ -9,7 +9,7 @@ from libs.events.outbox import Cause
 from libs.service.app import request_id_of
 from libs.service.auth import Principal
 from libs.service.problems import FeatureDisabled
-from libs.service.tracing import format_traceparent, parse_traceparent
+from libs.service.routes import traceparent_of
 from services.codes.core import Core
 from services.codes.handlers.redeeming import Desk
 
@@ -46,10 +46,8 @@ def require_codes(core: Core, app: str) -> None:
 
 def cause_of(request: Request, principal: Principal) -> Cause:
     """Why messages are sent that a request causes."""
-    trace = dict(request.scope["headers"]).get(b"traceparent")
-    context = None if trace is None else parse_traceparent(trace.decode("latin-1"))
     return Cause(
         correlation_id=request_id_of(request),
-        traceparent=None if context is None else format_traceparent(context),
-        actor=f"{principal.role}:{principal.sub}",
+        traceparent=traceparent_of(request),
+        actor=principal.actor,
     )

@@ -8,8 +8,15 @@ from starlette.responses import Response
 from libs.service.app import request_id_of
 from libs.service.auth import Principal
 from libs.service.problems import MEDIA_TYPE
-from libs.service.routes import KeyMissing, idempotency_key, json_response, permitted, staff, user_in_path
-from libs.service.tracing import format_traceparent, parse_traceparent
+from libs.service.routes import (
+    KeyMissing,
+    idempotency_key,
+    json_response,
+    permitted,
+    staff,
+    traceparent_of,
+    user_in_path,
+)
 from services.ledger.core import Core
 from services.ledger.domain.config import AppConfig
 from services.ledger.domain.rejections import Rejected
@@ -81,17 +88,15 @@ def own_account(request: Request) -> tuple[Principal, str]:
 
 def origin_of(request: Request, principal: Principal, key: str) -> Origin:
     """Where a command over HTTP comes from."""
-    trace = dict(request.scope["headers"]).get(b"traceparent")
-    context = None if trace is None else parse_traceparent(trace.decode("latin-1"))
     return Origin(
         app=principal.app,
         caller=principal.sub,
         key=key,
-        actor=f"{principal.role}:{principal.sub}",
+        actor=principal.actor,
         role=principal.role,
         door=request.scope["state"].get("door", "http"),
         request_id=request_id_of(request),
-        traceparent=None if context is None else format_traceparent(context),
+        traceparent=traceparent_of(request),
     )
 
 
